@@ -1,0 +1,52 @@
+//! A [`Layer`] as an object: the type of its `Work` and its scalar erased.
+
+use std::{any::Any, fmt::Debug};
+
+use super::{Backward, Forward, Layer, Scope, Taped};
+use crate::{
+    Scalar,
+    tensor::{View, ViewMut},
+};
+
+/// A layer of any kind, for both scalars. Implemented for every [`Layer`].
+pub trait DynLayer: Erased<f32> + Erased<f64> + Debug + Send + Sync {
+    /// [`Layer::scope`].
+    fn scope(&self) -> Scope;
+}
+
+impl<L: Layer> DynLayer for L {
+    fn scope(&self) -> Scope {
+        Layer::scope(self)
+    }
+}
+
+/// The methods of a layer of any kind for one scalar.
+pub trait Erased<T> {
+    /// An empty [`Layer::Work`], to be lent to the methods below.
+    fn work(&self) -> Work;
+    /// [`Layer::forward`].
+    fn forward(&self, cx: &mut Forward<T>, work: &mut Work, x: View<T>, y: ViewMut<T>);
+    /// [`Layer::backward`].
+    fn backward(&self, cx: &mut Backward<T>, work: &mut Work, taped: Taped<T>, dx: Option<ViewMut<T>>);
+}
+
+/// The [`Layer::Work`] of a layer of any kind.
+pub type Work = Box<dyn Any + Send>;
+
+impl<L: Layer, T: Scalar> Erased<T> for L {
+    fn work(&self) -> Work {
+        Box::new(L::Work::<T>::default())
+    }
+
+    fn forward(&self, cx: &mut Forward<T>, work: &mut Work, x: View<T>, y: ViewMut<T>) {
+        Layer::forward(self, cx, downcast::<L, T>(work), x, y);
+    }
+
+    fn backward(&self, cx: &mut Backward<T>, work: &mut Work, taped: Taped<T>, dx: Option<ViewMut<T>>) {
+        Layer::backward(self, cx, downcast::<L, T>(work), taped, dx);
+    }
+}
+
+fn downcast<L: Layer, T: Scalar>(work: &mut Work) -> &mut L::Work<T> {
+    work.downcast_mut().expect("a layer is lent the work that it made")
+}

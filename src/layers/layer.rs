@@ -1,0 +1,292 @@
+//! The contract of a layer: a configuration that is built, and a pure function with its gradient.
+
+use std::fmt::Debug;
+
+use crate::{
+    Activation, Error, Initializer, Result, Scalar, Shape,
+    params::{ParamId, ParamLayout},
+    rng::{self, Rng},
+    tensor::{View, ViewMut},
+};
+
+/// What a user writes: the plain data from which a layer is built, such as [`Conv2D`](crate::layers::Conv2D).
+///
+/// To add a layer of your own, implement this for its configuration and [`Layer`] for its built form;
+/// `examples/custom_layer.rs` does it, and [`gradcheck`](crate::gradcheck) checks it.
+pub trait LayerConfig: Clone + Debug + Send + Sync + 'static {
+    /// The built layer.
+    type Built: Layer;
+
+    /// The name of the layer's kind, as Keras spells it: `"Conv2D"`.
+    fn class_name(&self) -> &'static str;
+
+    /// Sees the shape that comes in ([`Build::input`]), declares the weights, and returns the built layer with the
+    /// shape of one sample of its output.
+    ///
+    /// # Errors
+    /// When an argument is out of its range or the layer cannot take the shape that comes in.
+    fn build(&self, cx: &mut Build) -> Result<(Self::Built, Shape)>;
+
+    /// The layer without its final activation, and that activation. When the last layer of a model ends in a softmax
+    /// or a sigmoid, training computes the loss on the logits that the first part gives.
+    fn split_activation(&self) -> Option<(Self, Activation)> {
+        None
+    }
+
+    /// The name that the user gave this layer, if any.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// Gives the layer a name; without one it is called by its kind and number: `conv2d`, `conv2d_1`.
+    ///
+    /// ```
+    /// use cornu::prelude::*;
+    ///
+    /// let model = Sequential::new([4]).add(Dense::new(2).named("scores")).build()?;
+    /// assert_eq!(model.get_layer("scores")?.count_params(), 10);
+    /// # cornu::Result::Ok(())
+    /// ```
+    fn named(self, name: impl Into<String>) -> Named<Self> {
+        Named { layer: self, name: name.into() }
+    }
+}
+
+/// A layer's configuration with a name of the user's, made by [`LayerConfig::named`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Named<C> {
+    layer: C,
+    name: String,
+}
+
+impl<C: LayerConfig> LayerConfig for Named<C> {
+    type Built = C::Built;
+
+    fn class_name(&self) -> &'static str {
+        self.layer.class_name()
+    }
+
+    fn build(&self, cx: &mut Build) -> Result<(Self::Built, Shape)> {
+        self.layer.build(cx)
+    }
+
+    fn split_activation(&self) -> Option<(Self, Activation)> {
+        let (layer, activation) = self.layer.split_activation()?;
+        Some((layer.named(self.name.clone()), activation))
+    }
+
+    fn name(&self) -> Option<&str> {
+        Some(&self.name)
+    }
+}
+
+/// What a configuration sees while it is built, and where it declares its weights.
+#[derive(Debug)]
+pub struct Build<'a> {
+    class: &'static str,
+    name: &'a str,
+    index: usize,
+    input: Shape,
+    layout: &'a mut ParamLayout,
+}
+
+impl<'a> Build<'a> {
+    pub(crate) fn new(
+        class: &'static str,
+        name: &'a str,
+        index: usize,
+        input: Shape,
+        layout: &'a mut ParamLayout,
+    ) -> Self {
+        Build { class, name, index, input, layout }
+    }
+
+    /// The shape of one sample of the input, without the batch.
+    pub fn input(&self) -> Shape {
+        self.input
+    }
+
+    /// The shape of one sample of the input, when it has as many dimensions as the layer needs.
+    ///
+    /// # Errors
+    /// When it has not; `help` says how to mend it.
+    pub fn input_of_rank<const RANK: usize>(&self, help: &str) -> Result<[usize; RANK]> {
+        self.input.dims().try_into().map_err(|_| self.shape_error(format!("input of rank {RANK}"), help))
+    }
+
+    /// Declares a weight that gradients move, Keras's `add_weight`. Its name is unique within the layer.
+    ///
+    /// # Errors
+    /// When the initializer's arguments are out of range, or the shape is larger than any memory.
+    pub fn weight(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<ParamId> {
+        self.declare(name, shape.into(), initializer, true)
+    }
+
+    fn declare(&mut self, name: &str, shape: Shape, initializer: Initializer, trainable: bool) -> Result<ParamId> {
+        initializer.check().map_err(|message| self.argument_error(format!("{name}: {message}")))?;
+        self.layout.declare(format!("{}/{name}", self.name), shape, initializer, trainable)
+    }
+
+    /// The error of a layer that cannot take the shape that comes in.
+    pub fn shape_error(&self, expected: impl Into<String>, help: impl Into<String>) -> Error {
+        Error::shape(self.place(), expected, self.input, help)
+    }
+
+    /// The error of an argument out of its range.
+    pub fn argument_error(&self, message: impl Into<String>) -> Error {
+        Error::argument(self.place(), message)
+    }
+
+    /// `Conv2D "conv2d_1" (layer 2)`.
+    fn place(&self) -> String {
+        format!("{} \"{}\" (layer {})", self.class, self.name, self.index)
+    }
+}
+
+/// A built layer: a function of its input and of the model's weights, with its gradient, that keeps nothing.
+///
+/// All that a step needs lives in the [`Work`](Layer::Work) and the [`Scratch`] that the executor lends, so one model
+/// serves many threads and a test calls a layer like a function.
+pub trait Layer: Debug + Send + Sync + 'static {
+    /// What a forward pass of training leaves for the backward pass: the winners of a pooling, a mask, statistics.
+    /// `()` where there is nothing. Its buffers are grown once and then reused.
+    type Work<T: Scalar>: Default + Send + 'static;
+
+    /// Whether the executor may cut the batch into parts.
+    fn scope(&self) -> Scope {
+        Scope::PerSample
+    }
+
+    /// Computes the output `y` from the input `x`; overwrites all of `y`.
+    fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Self::Work<T>, x: View<T>, y: ViewMut<T>);
+
+    /// Computes the gradients from `dy`, the gradient of the loss to the output: overwrites all of `dx`, the gradient
+    /// to the input (`None`: nobody needs it), and **adds** to `cx.grads` those to the weights.
+    ///
+    /// `work` is what [`forward`](Layer::forward) left for the same samples. `taped.dy` may be overwritten.
+    fn backward<T: Scalar>(
+        &self,
+        cx: &mut Backward<T>,
+        work: &mut Self::Work<T>,
+        taped: Taped<T>,
+        dx: Option<ViewMut<T>>,
+    );
+}
+
+/// How a layer sees the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Samples are independent: the executor calls the layer for parts of the batch, in parallel.
+    PerSample,
+    /// The layer sees the whole batch at once and parallelizes inside its kernel, over fixed blocks.
+    WholeBatch,
+}
+
+/// Whether a forward pass predicts or trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Prediction: nothing is random, and nothing need be left for a backward pass.
+    Infer,
+    /// A step of training.
+    Train {
+        /// The seed of the run.
+        seed: u64,
+        /// The step, counted over all epochs.
+        step: u64,
+    },
+}
+
+/// What a layer may use in a forward pass.
+#[derive(Debug)]
+pub struct Forward<'a, T> {
+    /// Memory to compute in.
+    pub scratch: &'a mut Scratch<T>,
+    pub(crate) params: &'a [T],
+    pub(crate) layout: &'a ParamLayout,
+    pub(crate) mode: Mode,
+    /// The layer's index: its random stream.
+    pub(crate) stream: u64,
+    /// The index in the batch of the first sample of `x`.
+    pub(crate) first_sample: usize,
+}
+
+impl<'a, T: Scalar> Forward<'a, T> {
+    /// The values of a weight.
+    pub fn param(&self, id: ParamId) -> &'a [T] {
+        &self.params[self.layout.range(id)]
+    }
+
+    /// Whether this is a step of training.
+    pub fn training(&self) -> bool {
+        self.mode != Mode::Infer
+    }
+
+    /// The random numbers of sample `i` of the input in this step; `None` outside training. They do not depend on
+    /// the number of threads.
+    pub fn rng(&self, i: usize) -> Option<Rng> {
+        match self.mode {
+            Mode::Infer => None,
+            Mode::Train { seed, step } => Some(rng::stream(seed, self.stream, step, (self.first_sample + i) as u64)),
+        }
+    }
+}
+
+/// What a layer may use in a backward pass, and where it adds the gradients of its weights.
+#[derive(Debug)]
+pub struct Backward<'a, T> {
+    /// The gradients to the weights, to be added to.
+    pub grads: Grads<'a, T>,
+    /// Memory to compute in.
+    pub scratch: &'a mut Scratch<T>,
+    pub(crate) params: &'a [T],
+    pub(crate) layout: &'a ParamLayout,
+}
+
+impl<'a, T: Scalar> Backward<'a, T> {
+    /// The values of a weight.
+    pub fn param(&self, id: ParamId) -> &'a [T] {
+        &self.params[self.layout.range(id)]
+    }
+}
+
+/// The gradients to a model's weights, or to those of a part of its layers.
+#[derive(Debug)]
+pub struct Grads<'a, T> {
+    pub(crate) values: &'a mut [T],
+    /// The index in the flat array of the first of `values`.
+    pub(crate) offset: usize,
+    pub(crate) layout: &'a ParamLayout,
+}
+
+impl<T> Grads<'_, T> {
+    /// The gradient to a weight, to be added to.
+    pub fn of(&mut self, id: ParamId) -> &mut [T] {
+        let range = self.layout.range(id);
+        &mut self.values[range.start - self.offset..range.end - self.offset]
+    }
+}
+
+/// What the forward pass saw, and the gradient that comes back.
+#[derive(Debug)]
+pub struct Taped<'a, T> {
+    /// The input.
+    pub x: View<'a, T>,
+    /// The output.
+    pub y: View<'a, T>,
+    /// The gradient of the loss to the output. The layer may overwrite it: nobody reads it afterwards.
+    pub dy: ViewMut<'a, T>,
+}
+
+/// Memory that a layer computes in; what it holds does not outlive the call.
+#[derive(Debug, Default)]
+pub struct Scratch<T>(Vec<T>);
+
+impl<T: Scalar> Scratch<T> {
+    /// `len` elements of any value. Grown once, then reused.
+    pub fn take(&mut self, len: usize) -> &mut [T] {
+        if self.0.len() < len {
+            self.0.resize(len, T::zero());
+        }
+        &mut self.0[..len]
+    }
+}

@@ -1,0 +1,88 @@
+//! The flat store: all weights of a model in one array.
+
+use std::ops::Range;
+
+use crate::{Initializer, Result, Scalar, Shape, rng};
+
+/// Names one weight of a model; a built layer holds the ids of its weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ParamId(usize);
+
+/// What a layer declared about a weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParamInfo {
+    /// Layer and weight, as `conv2d/kernel`.
+    pub name: String,
+    /// The weight's shape.
+    pub shape: Shape,
+    /// How it starts.
+    pub initializer: Initializer,
+    /// Whether gradients move it.
+    pub trainable: bool,
+    /// Where it stands in the flat array.
+    offset: usize,
+}
+
+impl ParamInfo {
+    /// Where the weight stands in the flat array.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.shape.size()
+    }
+}
+
+/// Where each weight stands in the flat array, in the order in which the layers declared them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ParamLayout {
+    infos: Vec<ParamInfo>,
+    len: usize,
+}
+
+impl ParamLayout {
+    pub(crate) fn declare(
+        &mut self,
+        name: String,
+        shape: Shape,
+        initializer: Initializer,
+        trainable: bool,
+    ) -> Result<ParamId> {
+        let end = self.len.checked_add(shape.size());
+        // Half of the address space for the weights alone: no machine holds that, and no sum below can overflow.
+        let Some(end) = end.filter(|&end| end < usize::MAX / 32) else {
+            return Err(crate::Error::argument(name, format!("a weight of shape {shape} is larger than any memory")));
+        };
+        self.infos.push(ParamInfo { name, shape, initializer, trainable, offset: self.len });
+        self.len = end;
+        Ok(ParamId(self.infos.len() - 1))
+    }
+
+    /// The number of elements of the flat array.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no weight.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The weights in the order of the flat array.
+    pub fn infos(&self) -> &[ParamInfo] {
+        &self.infos
+    }
+
+    /// Where a weight stands in the flat array.
+    pub fn range(&self, id: ParamId) -> Range<usize> {
+        self.infos[id.0].range()
+    }
+
+    /// The flat array as the initializers draw it: each weight has a random stream of its own, so adding a layer at
+    /// the end changes no other layer's weights.
+    pub fn initialize<T: Scalar>(&self, seed: u64) -> Vec<T> {
+        let mut values = vec![T::zero(); self.len];
+        for (i, info) in self.infos.iter().enumerate() {
+            let mut rng = rng::stream(seed, rng::WEIGHTS, i as u64, 0);
+            info.initializer.fill(info.shape, &mut rng, &mut values[info.range()]);
+        }
+        values
+    }
+}
