@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::Shape;
+use crate::{History, Shape};
 
 /// A `Result` whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -43,14 +43,17 @@ pub enum Error {
         /// The method.
         method: &'static str,
     },
-    /// The loss became NaN or infinite in a training step; the weights are those before that step.
-    LossNotFinite {
-        /// The loss.
-        loss: f64,
-        /// The epoch, counted from 1.
+    /// A training step gave a loss or a gradient that is NaN or infinite. The model keeps the weights with which the loss
+    /// was finite last, and its optimizer starts anew.
+    NotFinite {
+        /// `"loss"` or `"gradient"`.
+        what: &'static str,
+        /// The epoch of this fit, counted from 1.
         epoch: usize,
         /// The step of the epoch, counted from 1.
         step: usize,
+        /// The epochs that were finished.
+        history: Box<History>,
     },
     /// A file is not what its format demands.
     Format {
@@ -118,10 +121,10 @@ impl fmt::Display for Error {
             Error::NotCompiled { method } => {
                 write!(f, "{method}: the model is not compiled; call compile(optimizer, loss, metrics) first")
             }
-            Error::LossNotFinite { loss, epoch, step } => write!(
+            Error::NotFinite { what, epoch, step, .. } => write!(
                 f,
-                "fit: the loss became {loss} in epoch {epoch}, step {step}; the weights are those before this step. \
-                 Lower the learning rate, or look for NaN, infinity and unscaled values in the data"
+                "fit: the {what} became NaN or infinite in epoch {epoch}, step {step}; the model keeps the weights with which \
+                 the loss was finite last. Lower the learning rate, or look for NaN, infinity and unscaled values in the data"
             ),
             Error::Format { path, message } => write!(f, "{}: {message}", path.display()),
             Error::Io { path, source } => write!(f, "{}: {source}", path.display()),

@@ -75,6 +75,18 @@ impl ParamLayout {
         self.infos[id.0].range()
     }
 
+    /// The runs of the flat array that gradients move.
+    pub(crate) fn trainable(&self) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for info in self.infos.iter().filter(|info| info.trainable) {
+            match runs.last_mut() {
+                Some(last) if last.end == info.offset => last.end = info.range().end,
+                _ => runs.push(info.range()),
+            }
+        }
+        runs
+    }
+
     /// The flat array as the initializers draw it: each weight has a random stream of its own, so adding a layer at
     /// the end changes no other layer's weights.
     pub fn initialize<T: Scalar>(&self, seed: u64) -> Vec<T> {

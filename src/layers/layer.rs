@@ -122,6 +122,14 @@ impl<'a> Build<'a> {
         self.declare(name, shape.into(), initializer, true)
     }
 
+    /// Declares a weight that no gradient moves, such as a table of constants.
+    ///
+    /// # Errors
+    /// As [`weight`](Build::weight).
+    pub fn constant(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<ParamId> {
+        self.declare(name, shape.into(), initializer, false)
+    }
+
     fn declare(&mut self, name: &str, shape: Shape, initializer: Initializer, trainable: bool) -> Result<ParamId> {
         initializer.check().map_err(|message| self.argument_error(format!("{name}: {message}")))?;
         self.layout.declare(format!("{}/{name}", self.name), shape, initializer, trainable)

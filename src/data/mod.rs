@@ -1,0 +1,6 @@
+//! Data.
+
+mod batches;
+
+pub(crate) use batches::shuffle;
+pub use batches::{Input, Targets};

@@ -1,0 +1,192 @@
+//! [`Conv2D`].
+
+use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Taped, window};
+use crate::{
+    Activation, Initializer, Result, Scalar, Shape,
+    kernels::{conv, reduce},
+    params::ParamId,
+    tensor::{View, ViewMut},
+};
+
+/// A 2D convolution, `keras.layers.Conv2D`.
+///
+/// ```text
+/// y[oy, ox, f] = activation(bias[f] + sum over ky, kx, c of x[oy*sh + ky*dh - top, ox*sw + kx*dw - left, c] kernel[ky, kx, c, f])
+/// ```
+///
+/// - input: `[n, h, w, cin]`
+/// - output: `[n, oh, ow, filters]`; see [`Padding`] for `oh` and `ow`
+/// - weights: `kernel: [kh, kw, cin / groups, filters]`, and unless `use_bias(false)`, `bias: [filters]`
+///
+/// ```
+/// use cornu::prelude::*;
+///
+/// let model = Sequential::new([28, 28, 1])
+///     .add(Conv2D::new(32, (3, 3)).strides(2).padding(Padding::Same).activation(Activation::Relu))
+///     .build()?;
+/// assert_eq!(model.output_shape(), [14, 14, 32].into());
+/// # cornu::Result::Ok(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2D {
+    filters: usize,
+    kernel_size: Pair,
+    strides: Pair,
+    padding: Padding,
+    dilation_rate: Pair,
+    groups: usize,
+    use_bias: bool,
+    activation: Activation,
+    kernel_initializer: Initializer,
+    bias_initializer: Initializer,
+}
+
+impl Conv2D {
+    /// `filters` output channels, each from a window of `kernel_size` pixels (height, width).
+    pub fn new(filters: usize, kernel_size: impl Into<Pair>) -> Self {
+        Conv2D {
+            filters,
+            kernel_size: kernel_size.into(),
+            strides: 1.into(),
+            padding: Padding::Valid,
+            dilation_rate: 1.into(),
+            groups: 1,
+            use_bias: true,
+            activation: Activation::Linear,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+        }
+    }
+
+    /// How far the window moves; 1 by default.
+    pub fn strides(mut self, strides: impl Into<Pair>) -> Self {
+        self.strides = strides.into();
+        self
+    }
+
+    /// What happens at the border; [`Padding::Valid`] by default.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// How far the taps of the window are apart; 1 by default.
+    pub fn dilation_rate(mut self, dilation_rate: impl Into<Pair>) -> Self {
+        self.dilation_rate = dilation_rate.into();
+        self
+    }
+
+    /// Into how many parts the channels are cut, each convolved by itself; 1 by default. It must divide both the
+    /// channels of the input and `filters`.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Whether a bias is added; it is by default.
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
+        self
+    }
+
+    /// What is applied to the result; [`Activation::Linear`] by default.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// How the kernel starts; [`Initializer::GlorotUniform`] by default.
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+        self.kernel_initializer = initializer;
+        self
+    }
+
+    /// How the bias starts; [`Initializer::Zeros`] by default.
+    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
+        self.bias_initializer = initializer;
+        self
+    }
+}
+
+impl LayerConfig for Conv2D {
+    type Built = BuiltConv2D;
+
+    fn class_name(&self) -> &'static str {
+        "Conv2D"
+    }
+
+    fn build(&self, cx: &mut Build) -> Result<(BuiltConv2D, Shape)> {
+        let [h, w, cin] =
+            cx.input_of_rank("images are (height, width, channels); a Reshape can add a dimension of 1")?;
+        let Conv2D { filters, groups, .. } = *self;
+        if filters == 0 {
+            return Err(cx.argument_error("filters must be at least 1, got 0"));
+        }
+        if groups == 0 || filters % groups != 0 || cin % groups != 0 {
+            return Err(cx.argument_error(format!(
+                "groups must divide the {cin} channels of the input and the {filters} filters, got {groups}"
+            )));
+        }
+        self.activation.check().map_err(|message| cx.argument_error(message))?;
+        let kernel_size = ("kernel_size", self.kernel_size);
+        let window = window::slide(cx, [h, w], kernel_size, self.strides, self.dilation_rate, self.padding)?;
+        let [kh, kw] = window.kernel;
+        let layer = BuiltConv2D {
+            kernel: cx.weight("kernel", [kh, kw, cin / groups, filters], self.kernel_initializer)?,
+            bias: self.use_bias.then(|| cx.weight("bias", filters, self.bias_initializer)).transpose()?,
+            conv: conv::Conv { window, channels: cin, filters, groups },
+            activation: self.activation,
+        };
+        Ok((layer, [window.output[0], window.output[1], filters].into()))
+    }
+
+    fn split_activation(&self) -> Option<(Self, Activation)> {
+        Some((self.clone().activation(Activation::Linear), self.activation))
+    }
+}
+
+/// A built [`Conv2D`].
+#[derive(Debug)]
+pub struct BuiltConv2D {
+    conv: conv::Conv,
+    kernel: ParamId,
+    bias: Option<ParamId>,
+    activation: Activation,
+}
+
+impl Layer for BuiltConv2D {
+    /// The input of the activation, where its derivative needs that.
+    type Work<T: Scalar> = Vec<T>;
+
+    fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Vec<T>, x: View<T>, y: ViewMut<T>) {
+        let (conv, activation) = (&self.conv, self.activation);
+        let (kernel, bias) = (cx.param(self.kernel), self.bias.map(|bias| cx.param(bias)));
+        let keep = cx.training() && activation.needs_input();
+        let scratch = cx.scratch.take(conv.scratch_len::<T>());
+        conv::forward(conv, x.data, kernel, bias, y.data, scratch, |y| {
+            if !keep {
+                activation.apply(y, conv.filters);
+            }
+        });
+        if keep {
+            work.clear();
+            work.extend_from_slice(y.data);
+            activation.apply(y.data, conv.filters);
+        }
+    }
+
+    fn backward<T: Scalar>(&self, cx: &mut Backward<T>, work: &mut Vec<T>, taped: Taped<T>, dx: Option<ViewMut<T>>) {
+        let conv = &self.conv;
+        let dz = taped.dy.data;
+        self.activation.backward(work, taped.y.data, dz, conv.filters);
+        if let Some(bias) = self.bias {
+            reduce::add_rows(dz, cx.grads.of(bias));
+        }
+        let kernel = cx.param(self.kernel);
+        let scratch = cx.scratch.take(conv.scratch_len::<T>());
+        conv::kernel_gradient(conv, taped.x.data, dz, cx.grads.of(self.kernel), scratch);
+        if let Some(dx) = dx {
+            conv::input_gradient(conv, kernel, dz, dx.data, scratch);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! [`Dense`].
+
+use super::{Backward, Build, Forward, Layer, LayerConfig, Scope, Taped};
+use crate::{
+    Activation, Initializer, Result, Scalar, Shape,
+    kernels::{dense, reduce},
+    params::ParamId,
+    tensor::{View, ViewMut},
+};
+
+/// A fully connected layer on the last axis, `keras.layers.Dense`: `y = activation(x kernel + bias)`.
+///
+/// - input: `[n, .., features]`
+/// - output: `[n, .., units]`
+/// - weights: `kernel: [features, units]`, and unless `use_bias(false)`, `bias: [units]`
+///
+/// ```
+/// use cornu::prelude::*;
+///
+/// let model = Sequential::new([784]).add(Dense::new(10).activation(Activation::Softmax)).build()?;
+/// assert_eq!(model.count_params(), 7850);
+/// # cornu::Result::Ok(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    units: usize,
+    use_bias: bool,
+    activation: Activation,
+    kernel_initializer: Initializer,
+    bias_initializer: Initializer,
+}
+
+impl Dense {
+    /// `units` outputs.
+    pub fn new(units: usize) -> Self {
+        Dense {
+            units,
+            use_bias: true,
+            activation: Activation::Linear,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+        }
+    }
+
+    /// Whether a bias is added; it is by default.
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
+        self
+    }
+
+    /// What is applied to the result; [`Activation::Linear`] by default.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// How the kernel starts; [`Initializer::GlorotUniform`] by default.
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+        self.kernel_initializer = initializer;
+        self
+    }
+
+    /// How the bias starts; [`Initializer::Zeros`] by default.
+    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
+        self.bias_initializer = initializer;
+        self
+    }
+}
+
+impl LayerConfig for Dense {
+    type Built = BuiltDense;
+
+    fn class_name(&self) -> &'static str {
+        "Dense"
+    }
+
+    fn build(&self, cx: &mut Build) -> Result<(BuiltDense, Shape)> {
+        let (units, input) = (self.units, cx.input());
+        let [outer @ .., features] = input.dims() else {
+            return Err(cx.shape_error("input of rank 1 or more", "a sample is a vector of features"));
+        };
+        if units == 0 {
+            return Err(cx.argument_error("units must be at least 1, got 0"));
+        }
+        self.activation.check().map_err(|message| cx.argument_error(message))?;
+        let output = Shape::new(&[outer, &[units]].concat())?;
+        let layer = BuiltDense {
+            kernel: cx.weight("kernel", [*features, units], self.kernel_initializer)?,
+            bias: self.use_bias.then(|| cx.weight("bias", units, self.bias_initializer)).transpose()?,
+            sizes: [*features, units],
+            activation: self.activation,
+        };
+        Ok((layer, output))
+    }
+
+    fn split_activation(&self) -> Option<(Self, Activation)> {
+        Some((self.clone().activation(Activation::Linear), self.activation))
+    }
+}
+
+/// A built [`Dense`].
+#[derive(Debug)]
+pub struct BuiltDense {
+    /// `[features, units]`
+    sizes: [usize; 2],
+    kernel: ParamId,
+    bias: Option<ParamId>,
+    activation: Activation,
+}
+
+impl Layer for BuiltDense {
+    /// The input of the activation, where its derivative needs that.
+    type Work<T: Scalar> = Vec<T>;
+
+    /// The weights are large next to a sample, so they are read once for the whole batch.
+    fn scope(&self) -> Scope {
+        Scope::WholeBatch
+    }
+
+    fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Vec<T>, x: View<T>, y: ViewMut<T>) {
+        let (activation, [_, units]) = (self.activation, self.sizes);
+        let (kernel, bias) = (cx.param(self.kernel), self.bias.map(|bias| cx.param(bias)));
+        let keep = cx.training() && activation.needs_input();
+        dense::forward(x.data, kernel, bias, self.sizes, y.data, |y| {
+            if !keep {
+                activation.apply(y, units);
+            }
+        });
+        if keep {
+            work.clear();
+            work.extend_from_slice(y.data);
+            activation.apply(y.data, units);
+        }
+    }
+
+    fn backward<T: Scalar>(&self, cx: &mut Backward<T>, work: &mut Vec<T>, taped: Taped<T>, dx: Option<ViewMut<T>>) {
+        let dz = taped.dy.data;
+        self.activation.backward(work, taped.y.data, dz, self.sizes[1]);
+        if let Some(bias) = self.bias {
+            reduce::add_rows(dz, cx.grads.of(bias));
+        }
+        dense::kernel_gradient(taped.x.data, dz, self.sizes, cx.grads.of(self.kernel));
+        if let Some(dx) = dx {
+            dense::input_gradient(cx.param(self.kernel), dz, self.sizes, dx.data);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! [`Flatten`].
+
+use super::{Backward, Build, Forward, Layer, LayerConfig, Taped};
+use crate::{
+    Result, Scalar, Shape,
+    tensor::{View, ViewMut},
+};
+
+/// All elements of a sample in one dimension, `keras.layers.Flatten`.
+///
+/// - input: `[n, ..]`
+/// - output: `[n, product of the rest]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flatten;
+
+impl Flatten {
+    /// A `Flatten`; it has no arguments.
+    pub fn new() -> Self {
+        Flatten
+    }
+}
+
+impl LayerConfig for Flatten {
+    type Built = Relabel;
+
+    fn class_name(&self) -> &'static str {
+        "Flatten"
+    }
+
+    fn build(&self, cx: &mut Build) -> Result<(Relabel, Shape)> {
+        Ok((Relabel, cx.input().size().into()))
+    }
+}
+
+/// The same elements in the same order, under another shape.
+#[derive(Debug)]
+pub struct Relabel;
+
+impl Layer for Relabel {
+    type Work<T: Scalar> = ();
+
+    fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), x: View<T>, y: ViewMut<T>) {
+        y.data.copy_from_slice(x.data);
+    }
+
+    fn backward<T: Scalar>(&self, _: &mut Backward<T>, _: &mut (), taped: Taped<T>, dx: Option<ViewMut<T>>) {
+        if let Some(dx) = dx {
+            dx.data.copy_from_slice(taped.dy.data);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! [`MaxPooling2D`].
+
+use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Taped, window};
+use crate::{
+    Result, Scalar, Shape,
+    kernels::pool::{self, Pool},
+    tensor::{View, ViewMut},
+};
+
+/// The maximum of each window, for each channel, `keras.layers.MaxPooling2D`.
+///
+/// - input: `[n, h, w, c]`
+/// - output: `[n, oh, ow, c]`; see [`Padding`] for `oh` and `ow`
+///
+/// The gradient of a tie goes to the first of the maxima.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaxPooling2D {
+    pool_size: Pair,
+    strides: Option<Pair>,
+    padding: Padding,
+}
+
+impl MaxPooling2D {
+    /// Windows of `pool_size` (height, width), one beside the other.
+    pub fn new(pool_size: impl Into<Pair>) -> Self {
+        MaxPooling2D { pool_size: pool_size.into(), strides: None, padding: Padding::Valid }
+    }
+
+    /// How far the window moves; `pool_size` by default.
+    pub fn strides(mut self, strides: impl Into<Pair>) -> Self {
+        self.strides = Some(strides.into());
+        self
+    }
+
+    /// What happens at the border; [`Padding::Valid`] by default. The padding is never the maximum.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+}
+
+impl Default for MaxPooling2D {
+    /// Windows of 2 by 2, as in Keras.
+    fn default() -> Self {
+        MaxPooling2D::new(2)
+    }
+}
+
+impl LayerConfig for MaxPooling2D {
+    type Built = BuiltMaxPooling2D;
+
+    fn class_name(&self) -> &'static str {
+        "MaxPooling2D"
+    }
+
+    fn build(&self, cx: &mut Build) -> Result<(BuiltMaxPooling2D, Shape)> {
+        let (pool, output) = window::pool(cx, self.pool_size, self.strides, self.padding)?;
+        Ok((BuiltMaxPooling2D(pool), output))
+    }
+}
+
+/// A built [`MaxPooling2D`].
+#[derive(Debug)]
+pub struct BuiltMaxPooling2D(Pool);
+
+impl Layer for BuiltMaxPooling2D {
+    /// The number of the tap that won, for each output.
+    type Work<T: Scalar> = Vec<u32>;
+
+    fn forward<T: Scalar>(&self, _: &mut Forward<T>, winners: &mut Vec<u32>, x: View<T>, y: ViewMut<T>) {
+        winners.resize(y.data.len(), 0);
+        pool::max(&self.0, x.data, y.data, winners);
+    }
+
+    fn backward<T: Scalar>(
+        &self,
+        _: &mut Backward<T>,
+        winners: &mut Vec<u32>,
+        taped: Taped<T>,
+        dx: Option<ViewMut<T>>,
+    ) {
+        if let Some(dx) = dx {
+            pool::max_gradient(&self.0, taped.dy.data, winners, dx.data);
+        }
+    }
+}

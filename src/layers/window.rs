@@ -1,0 +1,89 @@
+//! How the windows of convolutions and poolings are laid over an image.
+
+use super::{Build, Pair};
+use crate::{
+    Result, Shape,
+    kernels::{Window, pool::Pool},
+};
+
+/// What happens at the border of an image, as in Keras.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Padding {
+    /// The window stays inside: `out = (in - kernel) / stride + 1`, rounded down.
+    #[default]
+    Valid,
+    /// Padded so that `out = in / stride`, rounded up; an odd pixel of padding comes after the image.
+    Same,
+}
+
+/// The window over an input of `[h, w]`, or an error that names the argument which does not fit.
+pub(super) fn slide(
+    cx: &Build,
+    [h, w]: [usize; 2],
+    (kernel_name, kernel): (&str, Pair),
+    strides: Pair,
+    dilation: Pair,
+    padding: Padding,
+) -> Result<Window> {
+    for (name, pair) in [(kernel_name, kernel), ("strides", strides), ("dilation_rate", dilation)] {
+        if pair.height == 0 || pair.width == 0 {
+            return Err(cx.argument_error(format!("{name} must be at least 1, got ({}, {})", pair.height, pair.width)));
+        }
+    }
+    let vertical =
+        Axis { name: "high", input: h, kernel: kernel.height, stride: strides.height, dilation: dilation.height };
+    let horizontal =
+        Axis { name: "wide", input: w, kernel: kernel.width, stride: strides.width, dilation: dilation.width };
+    let (oh, top) = vertical.slide(cx, padding)?;
+    let (ow, left) = horizontal.slide(cx, padding)?;
+    Ok(Window {
+        input: [h, w],
+        output: [oh, ow],
+        kernel: kernel.to_array(),
+        strides: strides.to_array(),
+        dilation: dilation.to_array(),
+        padding: [top, left],
+    })
+}
+
+struct Axis {
+    name: &'static str,
+    input: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+}
+
+impl Axis {
+    /// The number of outputs, and the padding before the image.
+    fn slide(&self, cx: &Build, padding: Padding) -> Result<(usize, usize)> {
+        let &Axis { name, input, kernel, stride, dilation } = self;
+        let span = (kernel - 1)
+            .checked_mul(dilation)
+            .and_then(|span| span.checked_add(1))
+            .filter(|&span| span <= isize::MAX as usize)
+            .ok_or_else(|| {
+                cx.argument_error(format!("a window of {kernel} taps, {dilation} apart, is larger than any image"))
+            })?;
+        match padding {
+            Padding::Same => {
+                let output = input.div_ceil(stride);
+                let total = (output.saturating_sub(1) * stride + span).saturating_sub(input);
+                Ok((output, total / 2))
+            }
+            Padding::Valid if span <= input => Ok(((input - span) / stride + 1, 0)),
+            Padding::Valid => Err(cx.shape_error(
+                format!("an input at least {span} pixels {name}"),
+                "take a smaller window, or pad with Padding::Same",
+            )),
+        }
+    }
+}
+
+/// The pooling of an input `[h, w, c]`, and the shape of its output.
+pub(super) fn pool(cx: &Build, pool_size: Pair, strides: Option<Pair>, padding: Padding) -> Result<(Pool, Shape)> {
+    let [h, w, channels] = cx.input_of_rank("images are (height, width, channels)")?;
+    let strides = strides.unwrap_or(pool_size);
+    let window = slide(cx, [h, w], ("pool_size", pool_size), strides, 1.into(), padding)?;
+    Ok((Pool { window, channels }, [window.output[0], window.output[1], channels].into()))
+}

@@ -1,0 +1,222 @@
+//! What fit, evaluate and predict demand of their data, and what looks suspicious in it.
+
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
+
+use rayon::prelude::*;
+
+use super::objective::Objective;
+use crate::{
+    Error, Labels, Result, Scalar, Shape,
+    data::{Input, Targets},
+    losses::{Target, TargetKind},
+    tensor::View,
+};
+
+/// Targets in the form that the loss reads.
+#[derive(Debug)]
+pub(crate) enum Prepared<'a, T> {
+    Labels(Cow<'a, Labels>),
+    /// Labels for a model with a single output, which the loss reads as numbers.
+    Numbers(&'a Labels),
+    /// `[n, ..output]`
+    Values(View<'a, T>),
+}
+
+impl<T: Scalar> Prepared<'_, T> {
+    /// The target of sample `i`; `row` is as long as the output of a sample.
+    pub fn target<'b>(&self, i: usize, row: &'b mut [f64]) -> Target<'b> {
+        match self {
+            Prepared::Labels(labels) => return Target::Label(class(labels, i)),
+            Prepared::Numbers(labels) => row.fill(class(labels, i) as f64),
+            Prepared::Values(y) => {
+                for (number, y) in row.iter_mut().zip(&y.data[i * row.len()..]) {
+                    *number = y.as_f64();
+                }
+            }
+        }
+        Target::Values(row)
+    }
+
+    /// The class of sample `i`, for class weights: a label, the largest of several numbers, or a single number rounded.
+    pub fn class(&self, i: usize, classes: usize) -> usize {
+        match self {
+            Prepared::Labels(labels) => class(labels, i),
+            Prepared::Numbers(labels) => class(labels, i),
+            Prepared::Values(y) if classes == 1 => y.data[i].as_f64().round() as usize,
+            Prepared::Values(y) => {
+                let row = &y.data[i * classes..(i + 1) * classes];
+                (1..classes).fold(0, |best, class| if row[class] > row[best] { class } else { best })
+            }
+        }
+    }
+
+    fn labels(&self) -> Option<&Labels> {
+        match self {
+            Prepared::Labels(labels) => Some(labels),
+            Prepared::Numbers(labels) => Some(labels),
+            Prepared::Values(_) => None,
+        }
+    }
+}
+
+fn class(labels: &Labels, i: usize) -> usize {
+    labels.get(i).expect("there is a label for each sample")
+}
+
+pub(crate) fn batch_size(method: &str, batch_size: usize) -> Result<()> {
+    if batch_size == 0 {
+        return Err(Error::argument(method, "batch_size must be at least 1, got 0"));
+    }
+    Ok(())
+}
+
+/// Samples must have the shape of the model's input, and there must be some.
+pub(crate) fn input<T: Scalar>(method: &str, x: &Input<T>, expected: Shape) -> Result<()> {
+    let shape = x.shape();
+    if shape.rank() != expected.rank() + 1 || shape.sample() != expected {
+        let mut wanted = expected.to_string();
+        wanted.insert_str(1, if expected.rank() == 0 { "n," } else { "n, " });
+        let help = match () {
+            () if shape == expected => "a batch of one sample needs a first dimension of 1",
+            () if shape.sample().size() == expected.size() => "reshape it; the numbers of elements agree",
+            () => "",
+        };
+        return Err(Error::shape(format!("{method}: x"), format!("shape {wanted}"), shape, help));
+    }
+    if x.samples() == 0 {
+        return Err(Error::data(method, "x has no samples"));
+    }
+    Ok(())
+}
+
+/// Targets must be of the kind that the loss reads, one for each sample, labels below the number of classes.
+pub(crate) fn targets<'a, T: Scalar>(
+    method: &str,
+    objective: &Objective,
+    samples: usize,
+    y: Targets<'a, T>,
+) -> Result<Prepared<'a, T>> {
+    if y.samples() != samples {
+        return Err(Error::data(method, format!("x has {samples} samples, but y has {}", y.samples())));
+    }
+    let (loss, output) = (objective.loss_name(), objective.output());
+    match (objective.target_kind(), y) {
+        (TargetKind::Labels, Targets::Labels(labels)) => {
+            below(method, labels, output.last())?;
+            Ok(Prepared::Labels(Cow::Borrowed(labels)))
+        }
+        (TargetKind::Labels, Targets::Values(values)) => {
+            if values.data.len() != samples {
+                return Err(Error::shape(
+                    format!("{method}: y"),
+                    format!("labels, one for each sample, as {loss} needs them"),
+                    values.shape,
+                    "for one-hot rows, compile with CategoricalCrossentropy",
+                ));
+            }
+            let labels = Labels::try_from(&values.to_tensor())?;
+            below(method, &labels, output.last())?;
+            Ok(Prepared::Labels(Cow::Owned(labels)))
+        }
+        (TargetKind::Values, Targets::Labels(labels)) if output.size() == 1 => {
+            if loss == "binary_crossentropy" {
+                below(method, labels, 2)?;
+            }
+            Ok(Prepared::Numbers(labels))
+        }
+        (TargetKind::Values, Targets::Labels(_)) => Err(Error::data(
+            method,
+            format!(
+                "y holds labels, but {loss} needs numbers of shape {}; use labels.one_hot({}), or compile with \
+                 SparseCategoricalCrossentropy",
+                output.batch(samples),
+                output.last()
+            ),
+        )),
+        (TargetKind::Values, Targets::Values(values)) => {
+            let flat = output.size() == 1 && values.data.len() == samples;
+            if values.shape != output.batch(samples) && !flat {
+                return Err(Error::shape(
+                    format!("{method}: y"),
+                    format!("the shape of the model's output, {}", output.batch(samples)),
+                    values.shape,
+                    "",
+                ));
+            }
+            Ok(Prepared::Values(values))
+        }
+    }
+}
+
+fn below(method: &str, labels: &Labels, classes: usize) -> Result<()> {
+    match labels.iter().enumerate().find(|&(_, label)| label >= classes) {
+        None => Ok(()),
+        Some((i, label)) => Err(Error::data(
+            method,
+            format!("label {label} of sample {i} is out of range: the model has {classes} classes, 0 to {}", classes - 1),
+        )),
+    }
+}
+
+/// What looks like a mistake in training data, though it can be trained on.
+pub(crate) fn suspicious<T: Scalar>(
+    x: &Input<T>,
+    train: (&Prepared<T>, Range<usize>),
+    validation: Option<(&Prepared<T>, Range<usize>)>,
+    rescaled: bool,
+) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let (low, high, finite) = range(x);
+    if !finite {
+        warnings.push("x holds NaN or infinity".to_owned());
+    } else if x.shape().rank() == 4 && !rescaled && low >= 0.0 && high > 16.0 && high <= 255.0 {
+        warnings.push(format!(
+            "the images hold values from {low} to {high}; scale them to 0..1, by a Rescaling layer or \
+             images.scaled(1.0 / 255.0)"
+        ));
+    }
+    if let Some(classes) = classes(train) {
+        if let [class] = Vec::from_iter(&classes)[..] {
+            warnings.push(format!("all samples to train on are of class {class}"));
+        }
+        if let Some(unseen) = validation.and_then(self::classes).map(|validation| &validation - &classes)
+            && !unseen.is_empty()
+        {
+            warnings.push(format!(
+                "the validation part has classes that the training part lacks: {unseen:?}; is the data sorted by class? \
+                 Shuffle it first"
+            ));
+        }
+    }
+    warnings
+}
+
+/// The least and the greatest element, and whether all are finite.
+fn range<T: Scalar>(x: &Input<T>) -> (f64, f64, bool) {
+    match x {
+        Input::Values(x) => x
+            .data
+            .par_chunks(1 << 16)
+            .map(|part| {
+                part.iter().fold((f64::INFINITY, f64::NEG_INFINITY, true), |(low, high, finite), x| {
+                    let x = x.as_f64();
+                    (low.min(x), high.max(x), finite & x.is_finite())
+                })
+            })
+            .reduce(
+                || (f64::INFINITY, f64::NEG_INFINITY, true),
+                |a, b| (a.0.min(b.0), a.1.max(b.1), a.2 & b.2),
+            ),
+        Input::Bytes(x) => (
+            x.data.par_iter().copied().min().unwrap_or(0).into(),
+            x.data.par_iter().copied().max().unwrap_or(0).into(),
+            true,
+        ),
+    }
+}
+
+/// The classes of some samples, where there are labels.
+fn classes<T: Scalar>((targets, samples): (&Prepared<T>, Range<usize>)) -> Option<BTreeSet<usize>> {
+    let labels = targets.labels()?;
+    Some(samples.map(|i| class(labels, i)).collect())
+}

@@ -1,0 +1,83 @@
+//! The executor of prediction: nothing is kept, and two buffers alternate.
+
+use rayon::prelude::*;
+
+use super::{
+    graph::{Graph, Segment},
+    space::{Space, Spaces, grown},
+};
+use crate::{
+    Scalar,
+    layers::{Forward, Mode, Scope},
+    tensor::{View, ViewMut},
+};
+
+/// A pass over a batch that keeps nothing.
+pub(crate) struct Infer<'a, T> {
+    pub graph: &'a Graph,
+    pub params: &'a [T],
+    pub spaces: &'a Spaces<T>,
+}
+
+impl<T: Scalar> Infer<'_, T> {
+    /// Overwrites `y` with what the nodes, without the head, make of the samples in `x`.
+    pub fn run(&self, n: usize, x: &[T], y: &mut [T]) {
+        let (last, segments) = self.graph.segments.split_last().expect("a model has a layer");
+        self.spaces.lend(self.graph, |space| {
+            let [mut from, mut to] = std::mem::take(&mut space.buffers);
+            let mut x = x;
+            for segment in segments {
+                let width = self.graph.nodes[segment.nodes.end - 1].output.size();
+                let out = grown(&mut to, n * width);
+                self.segment(segment, n, x, out, space);
+                std::mem::swap(&mut from, &mut to);
+                x = &from[..n * width];
+            }
+            self.segment(last, n, x, y, space);
+            space.buffers = [from, to];
+        });
+    }
+
+    fn segment(&self, segment: &Segment, n: usize, x: &[T], y: &mut [T], space: &mut Space<T>) {
+        match segment.scope {
+            Scope::WholeBatch => self.node(segment.nodes.start, n, x, y, space),
+            Scope::PerSample => {
+                let shard = self.graph.shard;
+                let (x_len, y_len) = (x.len() / n, y.len() / n);
+                y.par_chunks_mut(shard * y_len).zip(x.par_chunks(shard * x_len)).for_each(|(y, x)| {
+                    self.spaces.lend(self.graph, |space| self.chain(segment, y.len() / y_len, x, y, space));
+                });
+            }
+        }
+    }
+
+    /// Runs a chain of layers over a shard.
+    fn chain(&self, segment: &Segment, n: usize, x: &[T], y: &mut [T], space: &mut Space<T>) {
+        let [mut from, mut to] = std::mem::take(&mut space.buffers);
+        let mut x = x;
+        let last = segment.nodes.end - 1;
+        for i in segment.nodes.start..last {
+            let len = n * self.graph.nodes[i].output.size();
+            self.node(i, n, x, grown(&mut to, len), space);
+            std::mem::swap(&mut from, &mut to);
+            x = &from[..len];
+        }
+        self.node(last, n, x, y, space);
+        space.buffers = [from, to];
+    }
+
+    fn node(&self, i: usize, n: usize, x: &[T], y: &mut [T], space: &mut Space<T>) {
+        let node = &self.graph.nodes[i];
+        let mut cx = Forward {
+            scratch: &mut space.scratch,
+            params: self.params,
+            layout: &self.graph.layout,
+            mode: Mode::Infer,
+            stream: i as u64,
+            first_sample: 0,
+        };
+        let x = View::new(self.graph.input_of(i).batch(n), x);
+        let y = ViewMut::new(node.output.batch(n), y);
+        node.methods::<T>().forward(&mut cx, &mut space.works[i], x, y);
+    }
+}

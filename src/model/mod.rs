@@ -1,0 +1,206 @@
+//! [`Model`]: built layers with their weights, that predicts, trains and is looked at.
+
+mod check;
+mod compiled;
+mod fit;
+mod graph;
+mod history;
+mod infer;
+mod layer_info;
+mod objective;
+mod progress;
+mod sequential;
+mod space;
+mod summary;
+mod tape;
+
+use std::fmt;
+
+pub use fit::Fit;
+pub use history::{Epoch, History, Score};
+pub use layer_info::LayerRef;
+pub use sequential::Sequential;
+
+use self::{compiled::Compiled, graph::Graph, infer::Infer, layer_info::LayerInfo, space::Spaces};
+use crate::{
+    Error, Labels, Result, Scalar, Shape, Tensor,
+    data::Input,
+    params::{ParamInfo, ParamLayout},
+};
+
+/// How many samples are predicted or trained on at a time by default, as in Keras.
+pub const DEFAULT_BATCH_SIZE: usize = 32;
+
+/// A built model: layers that fit each other, and their weights.
+///
+/// [`Sequential`] makes one. It predicts as it is; [`fit`](Model::fit) and [`evaluate`](Model::evaluate) need
+/// [`compile`](Model::compile) first. Predicting needs no `&mut`, so many threads can share a model.
+pub struct Model<T = f32> {
+    layers: Vec<LayerInfo>,
+    graph: Graph,
+    params: Vec<T>,
+    spaces: Spaces<T>,
+    compiled: Option<Compiled<T>>,
+}
+
+impl<T: Scalar> Model<T> {
+    pub(crate) fn new(layers: Vec<LayerInfo>, graph: Graph, params: Vec<T>) -> Self {
+        Model { layers, graph, params, spaces: Spaces::new(), compiled: None }
+    }
+
+    /// The shape of one sample of the input.
+    pub fn input_shape(&self) -> Shape {
+        self.graph.input
+    }
+
+    /// The shape of one sample of the output.
+    pub fn output_shape(&self) -> Shape {
+        self.graph.output()
+    }
+
+    /// The layers in their order.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerRef<'_, T>> {
+        self.layers.iter().map(|info| LayerRef { info, model: self })
+    }
+
+    /// The layer of this name.
+    ///
+    /// # Errors
+    /// When there is none; the error lists the names there are.
+    pub fn get_layer(&self, name: &str) -> Result<LayerRef<'_, T>> {
+        self.layers().find(|layer| layer.name() == name).ok_or_else(|| {
+            let names: Vec<_> = self.layers().map(|layer| layer.name()).collect();
+            Error::argument("get_layer", format!("no layer is named \"{name}\"; there are {}", names.join(", ")))
+        })
+    }
+
+    /// How many numbers the weights hold.
+    pub fn count_params(&self) -> usize {
+        self.params.len()
+    }
+
+    /// All weights as one flat array, in the order of [`layout`](Model::layout).
+    pub fn params(&self) -> &[T] {
+        &self.params
+    }
+
+    /// Where each weight stands in [`params`](Model::params), with its name and shape.
+    pub fn layout(&self) -> &ParamLayout {
+        &self.graph.layout
+    }
+
+    /// A copy of all weights, in Keras's order: layer by layer, kernel and bias.
+    pub fn get_weights(&self) -> Vec<Tensor<T>> {
+        self.graph.layout.infos().iter().map(|info| self.weight(info)).collect()
+    }
+
+    /// Replaces all weights, in the order of [`get_weights`](Model::get_weights).
+    ///
+    /// # Errors
+    /// When the number of weights or a shape differs; then no weight has changed.
+    pub fn set_weights(&mut self, weights: &[Tensor<T>]) -> Result<()> {
+        let infos = self.graph.layout.infos();
+        if weights.len() != infos.len() {
+            return Err(Error::argument(
+                "set_weights",
+                format!("the model has {} weights, got {}", infos.len(), weights.len()),
+            ));
+        }
+        for (info, weight) in infos.iter().zip(weights) {
+            if weight.shape() != info.shape {
+                return Err(Error::shape(
+                    format!("set_weights: {}", info.name),
+                    format!("shape {}", info.shape),
+                    weight.shape(),
+                    "no weight was changed",
+                ));
+            }
+        }
+        for (info, weight) in infos.iter().zip(weights) {
+            self.params[info.range()].copy_from_slice(weight.data());
+        }
+        Ok(())
+    }
+
+    fn weight(&self, info: &ParamInfo) -> Tensor<T> {
+        Tensor::new(info.shape, self.params[info.range()].to_vec()).expect("a weight has its declared shape")
+    }
+
+    /// The model's answers to `x: [n, ..input]`: `[n, ..output]`, computed 32 samples at a time.
+    ///
+    /// `x` is a tensor of the model's numbers, or of bytes.
+    ///
+    /// # Errors
+    /// When a sample of `x` has another shape than the model's input, or there is none.
+    pub fn predict<'a>(&self, x: impl Into<Input<'a, T>>) -> Result<Tensor<T>> {
+        self.predict_with(x, DEFAULT_BATCH_SIZE)
+    }
+
+    /// [`predict`](Model::predict), `batch_size` samples at a time.
+    ///
+    /// # Errors
+    /// As [`predict`](Model::predict), and when `batch_size` is 0.
+    pub fn predict_with<'a>(&self, x: impl Into<Input<'a, T>>, batch_size: usize) -> Result<Tensor<T>> {
+        let x = x.into();
+        check::input("predict", &x, self.input_shape())?;
+        check::batch_size("predict", batch_size)?;
+        let (n, output) = (x.samples(), self.output_shape());
+        let mut y = vec![T::zero(); n * output.size()];
+        let mut buffer = Vec::new();
+        for (i, y) in y.chunks_mut(batch_size.min(n) * output.size()).enumerate() {
+            let start = i * batch_size;
+            let samples = y.len() / output.size();
+            self.infer(samples, x.rows(start..start + samples, &mut buffer), y);
+            self.graph.head.apply(y, output.last());
+        }
+        Tensor::new(output.batch(n), y)
+    }
+
+    /// The class of each sample: the index of the largest of the model's outputs, or, for a single output, whether it is
+    /// above 0.5.
+    ///
+    /// # Errors
+    /// As [`predict`](Model::predict), and when the output of a sample is not a vector.
+    pub fn predict_classes<'a>(&self, x: impl Into<Input<'a, T>>) -> Result<Labels> {
+        let [classes] = *self.output_shape().dims() else {
+            return Err(Error::shape(
+                "predict_classes",
+                "a model whose output has rank 1",
+                self.output_shape(),
+                "end the model in a Dense layer with a unit for each class",
+            ));
+        };
+        let y = self.predict(x)?;
+        let class = |row: &[T]| match row {
+            [p] => u32::from(*p > T::of(0.5)),
+            _ => (1..classes).fold(0, |best, i| if row[i] > row[best] { i } else { best }) as u32,
+        };
+        Ok(y.data().chunks_exact(classes).map(class).collect::<Vec<u32>>().into())
+    }
+
+    /// What the nodes make of a batch, without the head.
+    fn infer(&self, n: usize, x: &[T], y: &mut [T]) {
+        Infer { graph: &self.graph, params: &self.params, spaces: &self.spaces }.run(n, x, y);
+    }
+}
+
+impl<T: Clone> Clone for Model<T> {
+    fn clone(&self) -> Self {
+        Model {
+            layers: self.layers.clone(),
+            graph: self.graph.clone(),
+            params: self.params.clone(),
+            spaces: Spaces::new(),
+            compiled: self.compiled.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for Model<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Model")
+            .field("input", &self.graph.input)
+            .field("layers", &self.layers)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! [`Objective`]: loss and metrics over the samples of a batch, and the gradient that training starts from.
+
+use super::{check::Prepared, history::Score};
+use crate::{
+    Activation, Error, Metric, Result, Scalar, Shape,
+    losses::{Loss, TargetKind},
+};
+
+/// The loss and the metrics of a compiled model.
+#[derive(Debug)]
+pub(crate) struct Objective {
+    loss: Box<dyn Loss>,
+    /// The loss on the logits, where the head and the loss have such a form.
+    on_logits: Option<Box<dyn Loss>>,
+    head: Activation,
+    output: Shape,
+    metrics: Vec<Metric>,
+    names: Vec<String>,
+}
+
+/// The outputs of a batch, without the head, and what was wanted.
+pub(crate) struct Outputs<'a, T> {
+    /// `[n, ..output]`
+    pub z: &'a [T],
+    pub targets: &'a Prepared<'a, T>,
+    /// The sample that each row of `z` belongs to.
+    pub indices: &'a [usize],
+    /// What each sample's loss is multiplied by.
+    pub weights: Option<&'a [f64]>,
+}
+
+/// Sums over the samples seen so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Sums {
+    loss: f64,
+    metrics: Vec<f64>,
+    samples: usize,
+    /// One sample's logits, output, gradient and target.
+    rows: [Vec<f64>; 4],
+}
+
+impl Objective {
+    pub fn new(
+        loss: impl Loss,
+        metrics: impl IntoIterator<Item = Metric>,
+        head: Activation,
+        output: Shape,
+    ) -> Result<Self> {
+        let place = || format!("compile: {}", loss.name());
+        loss.check(output).map_err(|message| Error::argument(place(), message))?;
+        let mut resolved = Vec::new();
+        let mut names = Vec::new();
+        for metric in metrics {
+            let name = metric.name();
+            let metric = metric
+                .resolve(loss.target_kind(), output)
+                .map_err(|message| Error::argument(format!("compile: metric {name}"), message))?;
+            if names.contains(&name) {
+                return Err(Error::argument(format!("compile: metric {name}"), "is given twice"));
+            }
+            names.push(name);
+            resolved.push(metric);
+        }
+        let on_logits = loss.on_logits(head);
+        Ok(Objective { loss: Box::new(loss), on_logits, head, output, metrics: resolved, names })
+    }
+
+    pub fn loss_name(&self) -> &'static str {
+        self.loss.name()
+    }
+
+    pub fn target_kind(&self) -> TargetKind {
+        self.loss.target_kind()
+    }
+
+    pub fn output(&self) -> Shape {
+        self.output
+    }
+
+    pub fn sums(&self) -> Sums {
+        let row = || vec![0.0; self.output.size()];
+        Sums { loss: 0.0, metrics: vec![0.0; self.metrics.len()], samples: 0, rows: [row(), row(), row(), row()] }
+    }
+
+    /// Adds the samples of a batch to `sums`, and returns the batch's mean loss. Overwrites `dz` with the gradient of that
+    /// mean to `z`.
+    pub fn score<T: Scalar>(&self, outputs: &Outputs<T>, mut dz: Option<&mut [T]>, sums: &mut Sums) -> f64 {
+        let (n, len, classes) = (outputs.indices.len(), self.output.size(), self.output.last());
+        let [logits, prediction, gradient, target] = &mut sums.rows;
+        let mut batch_loss = 0.0;
+        for (row, &index) in outputs.indices.iter().enumerate() {
+            let elements = row * len..(row + 1) * len;
+            for (logit, z) in logits.iter_mut().zip(&outputs.z[elements.clone()]) {
+                *logit = z.as_f64();
+            }
+            prediction.copy_from_slice(logits);
+            self.head.apply(prediction, classes);
+            let target = outputs.targets.target(index, target);
+            let wanted = dz.is_some().then_some(&mut gradient[..]);
+            let loss = match &self.on_logits {
+                Some(loss) => loss.sample(target, logits, classes, wanted),
+                None => self.loss.sample(target, prediction, classes, wanted),
+            };
+            let weight = outputs.weights.map_or(1.0, |weights| weights[index]);
+            batch_loss += loss * weight;
+            if let Some(dz) = &mut dz {
+                if self.on_logits.is_none() {
+                    self.head.backward(logits, prediction, gradient, classes);
+                }
+                for (dz, gradient) in dz[elements].iter_mut().zip(&*gradient) {
+                    *dz = T::of(gradient * weight / n as f64);
+                }
+            }
+            for (sum, metric) in sums.metrics.iter_mut().zip(&self.metrics) {
+                *sum += metric.sample(target, prediction, classes);
+            }
+        }
+        sums.loss += batch_loss;
+        sums.samples += n;
+        batch_loss / n as f64
+    }
+
+    /// The means over the samples seen so far.
+    pub fn means(&self, sums: &Sums) -> Score {
+        let mean = |sum: f64| sum / sums.samples as f64;
+        let metrics = self.names.iter().zip(&sums.metrics).map(|(name, &sum)| (name.clone(), mean(sum)));
+        Score { loss: mean(sums.loss), metrics: metrics.collect() }
+    }
+}

@@ -1,0 +1,104 @@
+//! What fit prints: a bar an epoch on a terminal, a line an epoch elsewhere.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Instant,
+};
+
+use super::history::{Epoch, Score};
+
+/// Where and how fit reports.
+pub(crate) struct Progress {
+    style: Style,
+    epochs: usize,
+    steps: usize,
+    epoch_start: Instant,
+}
+
+enum Style {
+    Silent,
+    Line,
+    #[cfg(feature = "progress")]
+    Bar(Option<indicatif::ProgressBar>),
+}
+
+impl Progress {
+    /// `verbose`: 0 prints nothing, 1 a bar where the output is a terminal, 2 lines.
+    pub fn new(verbose: u8, epochs: usize, steps: usize) -> Self {
+        let style = match verbose {
+            0 => Style::Silent,
+            #[cfg(feature = "progress")]
+            1 if io::stdout().is_terminal() => Style::Bar(None),
+            _ => Style::Line,
+        };
+        Progress { style, epochs, steps, epoch_start: Instant::now() }
+    }
+
+    pub fn warn(&self, warning: &str) {
+        if !matches!(self.style, Style::Silent) {
+            // Nobody can be told when even this fails.
+            let _ = writeln!(io::stderr(), "warning: {warning}");
+        }
+    }
+
+    pub fn epoch_begins(&mut self, epoch: usize) {
+        self.epoch_start = Instant::now();
+        #[cfg(feature = "progress")]
+        if let Style::Bar(bar) = &mut self.style {
+            print(&format!("Epoch {}/{}", epoch + 1, self.epochs));
+            *bar = Some(self::bar(self.steps));
+        }
+        #[cfg(not(feature = "progress"))]
+        let _ = epoch;
+    }
+
+    /// `score` is asked for only when it is shown.
+    pub fn step_done(&self, step: usize, score: impl FnOnce() -> Score) {
+        #[cfg(feature = "progress")]
+        if let Style::Bar(Some(bar)) = &self.style {
+            bar.set_position(step as u64 + 1);
+            // A message costs more than a position; more often than this nobody can read it.
+            if step % (self.steps / 100).max(1) == 0 {
+                let per_step = self.epoch_start.elapsed().as_secs_f64() * 1e3 / (step + 1) as f64;
+                bar.set_message(format!("{per_step:.1}ms/step - {}", score()));
+            }
+        }
+        #[cfg(not(feature = "progress"))]
+        let _ = (step, score);
+    }
+
+    pub fn epoch_ends(&mut self, epoch: usize, result: &Epoch) {
+        let seconds = result.time.as_secs_f64();
+        let mut message = format!("{:.1}ms/step - {}", seconds * 1e3 / self.steps as f64, result.train);
+        if let Some(validation) = &result.validation {
+            message += &format!(" - val_{}", validation.to_string().replace(" - ", " - val_"));
+        }
+        match &mut self.style {
+            Style::Silent => {}
+            Style::Line => print(&format!("Epoch {}/{} - {seconds:.1}s - {message}", epoch + 1, self.epochs)),
+            #[cfg(feature = "progress")]
+            Style::Bar(bar) => {
+                if let Some(bar) = bar.take() {
+                    bar.finish_with_message(message);
+                }
+            }
+        }
+    }
+}
+
+/// Prints a line; a closed output ends no training.
+fn print(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+#[cfg(feature = "progress")]
+fn bar(steps: usize) -> indicatif::ProgressBar {
+    use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+    let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stdout());
+    let style = ProgressStyle::with_template("{pos}/{len} {bar:20.green} {elapsed} {msg}")
+        .expect("the template is right")
+        .progress_chars("━╸━");
+    bar.set_style(style);
+    bar
+}

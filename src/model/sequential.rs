@@ -1,0 +1,308 @@
+//! [`Sequential`]: the layers of a model one after the other, before they are built.
+
+use std::{collections::HashSet, fmt::Debug, iter, sync::Arc};
+
+use super::{
+    Model,
+    graph::{Graph, Node},
+    layer_info::LayerInfo,
+};
+use crate::{
+    Activation, Error, Metric, Result, Scalar, Shape,
+    layers::{Build, LayerConfig, erased::DynLayer},
+    losses::Loss,
+    optimizers::Optimizer,
+    params::ParamLayout,
+};
+
+/// A model as a list of layers, each reading what the one before it gives: `keras.Sequential`.
+///
+/// It is a plan: [`build`](Sequential::build) or [`compile`](Sequential::compile) checks that the layers fit each other
+/// and makes a [`Model`] of it.
+///
+/// ```
+/// use cornu::prelude::*;
+///
+/// let model = Sequential::new([28, 28, 1])
+///     .add(Conv2D::new(32, (3, 3)).activation(Activation::Relu))
+///     .add(MaxPooling2D::new((2, 2)))
+///     .add(Flatten::new())
+///     .add(Dense::new(10).activation(Activation::Softmax))
+///     .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])?;
+/// assert_eq!(model.count_params(), 54_410);
+/// # cornu::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sequential {
+    input: Shape,
+    layers: Vec<Box<dyn DynConfig>>,
+    seed: u64,
+}
+
+impl Sequential {
+    /// A model without layers for samples of shape `input` (without the batch).
+    pub fn new(input: impl Into<Shape>) -> Self {
+        Sequential { input: input.into(), layers: Vec::new(), seed: 0 }
+    }
+
+    /// Adds a layer at the end.
+    #[allow(clippy::should_implement_trait, reason = "Keras's name")]
+    pub fn add(mut self, layer: impl LayerConfig) -> Self {
+        self.layers.push(Box::new(layer));
+        self
+    }
+
+    /// The seed of the initial weights; 0 by default. The same seed gives the same weights on every machine.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Builds the layers and draws their weights; such a model predicts.
+    ///
+    /// # Errors
+    /// When a layer's arguments are out of range, or a layer cannot take the shape that comes in. The error shows the
+    /// layers with the shapes so far.
+    pub fn build(self) -> Result<Model> {
+        self.build_as()
+    }
+
+    /// [`build`](Sequential::build) for either scalar: `build_as::<f64>()` makes a model in double precision.
+    ///
+    /// # Errors
+    /// As [`build`](Sequential::build).
+    pub fn build_as<T: Scalar>(self) -> Result<Model<T>> {
+        let mut plan = Plan::new(self.input)?;
+        let Some(last) = self.layers.len().checked_sub(1) else {
+            return Err(Error::argument("Sequential", "a model needs at least one layer; add one"));
+        };
+        for (i, layer) in self.layers.iter().enumerate() {
+            if let Err(error) = plan.push(&**layer, i == last) {
+                return Err(plan.explain(error, &**layer));
+            }
+        }
+        let Plan { nodes, infos, layout, head, .. } = plan;
+        let params = layout.initialize(self.seed);
+        Ok(Model::new(infos, Graph::new(self.input, nodes, head, layout), params))
+    }
+
+    /// Builds the layers and says how the model is trained: by which optimizer, on which loss, and what is measured
+    /// besides.
+    ///
+    /// # Errors
+    /// As [`build`](Sequential::build) and [`Model::compile`].
+    pub fn compile(
+        self,
+        optimizer: impl Optimizer,
+        loss: impl Loss,
+        metrics: impl IntoIterator<Item = Metric>,
+    ) -> Result<Model> {
+        let mut model = self.build()?;
+        model.compile(optimizer, loss, metrics)?;
+        Ok(model)
+    }
+}
+
+/// The layers built so far.
+struct Plan {
+    input: Shape,
+    nodes: Vec<Node>,
+    infos: Vec<LayerInfo>,
+    names: HashSet<String>,
+    layout: ParamLayout,
+    head: Activation,
+}
+
+impl Plan {
+    fn new(input: Shape) -> Result<Self> {
+        if input.size() == 0 || input.rank() >= crate::MAX_RANK {
+            return Err(Error::shape(
+                "Sequential::new",
+                format!("a sample of 1 to {} dimensions, none of them 0", crate::MAX_RANK - 1),
+                input,
+                "leave out the batch",
+            ));
+        }
+        Ok(Plan {
+            input,
+            nodes: Vec::new(),
+            infos: Vec::new(),
+            names: HashSet::new(),
+            layout: ParamLayout::default(),
+            head: Activation::Linear,
+        })
+    }
+
+    fn push(&mut self, layer: &dyn DynConfig, last: bool) -> Result<()> {
+        let class = layer.class_name();
+        let name = self.unique_name(layer)?;
+        let (weights, offset) = (self.layout.infos().len(), self.layout.len());
+        let mut cx = Build::new(class, &name, self.infos.len(), self.output(), &mut self.layout);
+        // Without its softmax or sigmoid, the last layer gives logits; see `Graph::head`.
+        let split = layer.split_activation().filter(|(_, activation)| {
+            last && matches!(activation, Activation::Softmax | Activation::Sigmoid)
+        });
+        let (built, output) = split.as_ref().map_or(layer, |(layer, _)| &**layer).build(&mut cx)?;
+        if output.size() == 0 || output.rank() >= crate::MAX_RANK {
+            return Err(cx.shape_error("an input that leaves something", format!("the output would be {output}")));
+        }
+        self.head = split.map_or(Activation::Linear, |(_, head)| head);
+        self.nodes.push(Node { layer: built, output, params: offset..self.layout.len() });
+        let weights = weights..self.layout.infos().len();
+        self.names.insert(name.clone());
+        self.infos.push(LayerInfo { name, class_name: class, output_shape: output, weights });
+        Ok(())
+    }
+
+    fn output(&self) -> Shape {
+        self.nodes.last().map_or(self.input, |node| node.output)
+    }
+
+    /// The user's name, or the kind and its number, as Keras counts: `conv2d`, `conv2d_1`.
+    fn unique_name(&self, layer: &dyn DynConfig) -> Result<String> {
+        if let Some(name) = layer.name() {
+            return match self.names.contains(name) {
+                false => Ok(name.to_owned()),
+                true => Err(Error::argument(
+                    format!("{} \"{name}\" (layer {})", layer.class_name(), self.infos.len()),
+                    "another layer has this name; names are unique in a model",
+                )),
+            };
+        }
+        let base = snake_case(layer.class_name());
+        let numbered = (1..).map(|i| format!("{base}_{i}"));
+        let mut names = iter::once(base.clone()).chain(numbered);
+        Ok(names.find(|name| !self.names.contains(name)).expect("there are more numbers than layers"))
+    }
+
+    /// Adds the stack of layers so far to the error of a shape, with an arrow at the layer that failed.
+    fn explain(&self, error: Error, failed: &dyn DynConfig) -> Error {
+        let Error::Shape { place, expected, got, help } = error else {
+            return error;
+        };
+        let row = |mark: &str, layer: &str, shape: String| format!("\n  {mark} {layer:<32} {shape}");
+        let mut stack = row(" ", "input", self.input.to_string());
+        for info in &self.infos {
+            stack += &row(" ", &format!("{} ({})", info.name, info.class_name), info.output_shape.to_string());
+        }
+        stack += &row(">", failed.class_name(), "does not fit here".to_owned());
+        Error::Shape { place, expected, got, help: if help.is_empty() { stack } else { help + stack.as_str() } }
+    }
+}
+
+/// `MaxPooling2D` becomes `max_pooling2d`, as in Keras.
+fn snake_case(class: &str) -> String {
+    let mut name = String::new();
+    let mut previous = None;
+    let mut letters = class.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let next_is_lower = letters.peek().is_some_and(|next| next.is_lowercase());
+        let begins_word = previous.is_some_and(|p: char| p.is_lowercase() || (p.is_ascii_digit() && next_is_lower));
+        let ends_acronym = previous.is_some_and(|p: char| p.is_uppercase()) && next_is_lower;
+        if letter.is_uppercase() && (begins_word || ends_acronym) {
+            name.push('_');
+        }
+        name.extend(letter.to_lowercase());
+        previous = Some(letter);
+    }
+    name
+}
+
+/// A [`LayerConfig`] as an object.
+trait DynConfig: Debug + Send + Sync {
+    fn clone_box(&self) -> Box<dyn DynConfig>;
+    fn class_name(&self) -> &'static str;
+    fn name(&self) -> Option<&str>;
+    fn build(&self, cx: &mut Build) -> Result<(Arc<dyn DynLayer>, Shape)>;
+    fn split_activation(&self) -> Option<(Box<dyn DynConfig>, Activation)>;
+}
+
+impl<C: LayerConfig> DynConfig for C {
+    fn clone_box(&self) -> Box<dyn DynConfig> {
+        Box::new(self.clone())
+    }
+
+    fn class_name(&self) -> &'static str {
+        LayerConfig::class_name(self)
+    }
+
+    fn name(&self) -> Option<&str> {
+        LayerConfig::name(self)
+    }
+
+    fn build(&self, cx: &mut Build) -> Result<(Arc<dyn DynLayer>, Shape)> {
+        let (layer, output) = LayerConfig::build(self, cx)?;
+        Ok((Arc::new(layer), output))
+    }
+
+    fn split_activation(&self) -> Option<(Box<dyn DynConfig>, Activation)> {
+        let (layer, activation) = LayerConfig::split_activation(self)?;
+        Some((Box::new(layer), activation))
+    }
+}
+
+impl Clone for Box<dyn DynConfig> {
+    fn clone(&self) -> Self {
+        (**self).clone_box()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    #[test]
+    fn names_are_those_of_keras() {
+        for (class, name) in [
+            ("Conv2D", "conv2d"),
+            ("MaxPooling2D", "max_pooling2d"),
+            ("GlobalAveragePooling2D", "global_average_pooling2d"),
+            ("ZeroPadding2D", "zero_padding2d"),
+            ("Dense", "dense"),
+            ("PReLU", "p_re_lu"),
+            ("Conv2DTranspose", "conv2d_transpose"),
+        ] {
+            assert_eq!(snake_case(class), name);
+        }
+    }
+
+    #[test]
+    fn layers_are_counted_by_kind() {
+        let model = Sequential::new([8, 8, 1])
+            .add(Conv2D::new(2, 3))
+            .add(Conv2D::new(2, 3))
+            .add(Flatten::new())
+            .add(Dense::new(3).named("conv2d_2"))
+            .add(Dense::new(3))
+            .build()
+            .unwrap();
+        let names: Vec<_> = model.layers().map(|layer| layer.name().to_owned()).collect();
+        assert_eq!(names, ["conv2d", "conv2d_1", "flatten", "conv2d_2", "dense"]);
+    }
+
+    #[test]
+    fn a_layer_that_does_not_fit_is_shown_in_its_stack() {
+        let error = Sequential::new([28, 28, 1])
+            .add(Conv2D::new(32, 3))
+            .add(MaxPooling2D::new(40))
+            .build()
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("MaxPooling2D \"max_pooling2d\" (layer 1): expected"), "{error}");
+        assert!(error.contains("conv2d (Conv2D)                  (26, 26, 32)"), "{error}");
+        assert!(error.contains("> MaxPooling2D"), "{error}");
+    }
+
+    #[test]
+    fn names_must_differ() {
+        let layer = Dense::new(2).named("a");
+        let error = Sequential::new([3]).add(layer.clone()).add(layer).build().unwrap_err();
+        assert!(matches!(error, Error::Argument { .. }), "{error}");
+    }
+
+    #[test]
+    fn an_empty_input_is_an_error() {
+        assert!(Sequential::new([28, 0, 1]).build().is_err());
+    }
+}

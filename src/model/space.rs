@@ -1,0 +1,52 @@
+//! Memory that a thread computes in, lent from a small pool.
+
+use std::sync::Mutex;
+
+use super::graph::Graph;
+use crate::{
+    Scalar,
+    layers::{Scratch, erased::Work},
+};
+
+/// What one thread needs while it runs layers: two buffers that alternate, the layers' scratch, and, for prediction,
+/// their work.
+pub(crate) struct Space<T> {
+    pub buffers: [Vec<T>; 2],
+    pub scratch: Scratch<T>,
+    pub works: Vec<Work>,
+}
+
+/// The spaces that are not in use. There are never more than threads at once, and the last one returned, which is still
+/// in a cache, is lent first.
+pub(crate) struct Spaces<T>(Mutex<Vec<Space<T>>>);
+
+impl<T: Scalar> Spaces<T> {
+    pub fn new() -> Self {
+        Spaces(Mutex::new(Vec::new()))
+    }
+
+    pub fn lend<R>(&self, graph: &Graph, f: impl FnOnce(&mut Space<T>) -> R) -> R {
+        let idle = self.lock().pop();
+        let mut space = idle.unwrap_or_else(|| Space {
+            buffers: [Vec::new(), Vec::new()],
+            scratch: Scratch::default(),
+            works: graph.nodes.iter().map(|node| node.methods::<T>().work()).collect(),
+        });
+        let result = f(&mut space);
+        self.lock().push(space);
+        result
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Space<T>>> {
+        // A push and a pop leave the pool whole, whatever panicked.
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// The first `len` elements of a buffer that grows as needed.
+pub(crate) fn grown<T: Scalar>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
+    if buffer.len() < len {
+        buffer.resize(len, T::zero());
+    }
+    &mut buffer[..len]
+}
