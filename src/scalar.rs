@@ -11,6 +11,7 @@ use num_traits::Float;
 use crate::{
     kernels::gemm::Gemm,
     layers::erased::{DynLayer, Erased},
+    optimizers::erased::{DynOptimizer, ErasedOptimizer},
 };
 
 mod sealed {
@@ -48,6 +49,10 @@ pub trait Scalar:
     /// The layer's methods for this type.
     #[doc(hidden)]
     fn methods(layer: &dyn DynLayer) -> &dyn Erased<Self>;
+
+    /// The optimizer's step for this type.
+    #[doc(hidden)]
+    fn optimizer(optimizer: &dyn DynOptimizer) -> &dyn ErasedOptimizer<Self>;
 }
 
 impl Scalar for f32 {
@@ -62,6 +67,10 @@ impl Scalar for f32 {
     fn methods(layer: &dyn DynLayer) -> &dyn Erased<f32> {
         layer
     }
+
+    fn optimizer(optimizer: &dyn DynOptimizer) -> &dyn ErasedOptimizer<f32> {
+        optimizer
+    }
 }
 
 impl Scalar for f64 {
@@ -75,5 +84,9 @@ impl Scalar for f64 {
 
     fn methods(layer: &dyn DynLayer) -> &dyn Erased<f64> {
         layer
+    }
+
+    fn optimizer(optimizer: &dyn DynOptimizer) -> &dyn ErasedOptimizer<f64> {
+        optimizer
     }
 }
