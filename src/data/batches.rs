@@ -5,10 +5,7 @@ use std::ops::Range;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use crate::{
-    Labels, Scalar, Shape, Tensor, rng,
-    tensor::View,
-};
+use crate::{Labels, Scalar, Shape, Tensor, rng, tensor::View};
 
 /// The samples that a model is given: a tensor of its own scalar, or of bytes, which are converted a batch at a time.
 #[derive(Clone, Copy, Debug)]

@@ -158,6 +158,10 @@ impl Layer for BuiltConv2D {
     /// The input of the activation, where its derivative needs that.
     type Work<T: Scalar> = Vec<T>;
 
+    fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
+        if self.activation.needs_input() { outputs * size_of::<T>() } else { 0 }
+    }
+
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Vec<T>, x: View<T>, y: ViewMut<T>) {
         let (conv, activation) = (&self.conv, self.activation);
         let (kernel, bias) = (cx.param(self.kernel), self.bias.map(|bias| cx.param(bias)));

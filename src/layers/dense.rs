@@ -112,6 +112,10 @@ impl Layer for BuiltDense {
     /// The input of the activation, where its derivative needs that.
     type Work<T: Scalar> = Vec<T>;
 
+    fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
+        if self.activation.needs_input() { outputs * size_of::<T>() } else { 0 }
+    }
+
     /// The weights are large next to a sample, so they are read once for the whole batch.
     fn scope(&self) -> Scope {
         Scope::WholeBatch

@@ -24,6 +24,8 @@ impl<L: Layer> DynLayer for L {
 pub trait Erased<T> {
     /// An empty [`Layer::Work`], to be lent to the methods below.
     fn work(&self) -> Work;
+    /// [`Layer::work_bytes`].
+    fn work_bytes(&self, outputs: usize) -> usize;
     /// [`Layer::forward`].
     fn forward(&self, cx: &mut Forward<T>, work: &mut Work, x: View<T>, y: ViewMut<T>);
     /// [`Layer::backward`].
@@ -31,11 +33,15 @@ pub trait Erased<T> {
 }
 
 /// The [`Layer::Work`] of a layer of any kind.
-pub type Work = Box<dyn Any + Send>;
+pub type Work = Box<dyn Any + Send + Sync>;
 
 impl<L: Layer, T: Scalar> Erased<T> for L {
     fn work(&self) -> Work {
         Box::new(L::Work::<T>::default())
+    }
+
+    fn work_bytes(&self, outputs: usize) -> usize {
+        Layer::work_bytes::<T>(self, outputs)
     }
 
     fn forward(&self, cx: &mut Forward<T>, work: &mut Work, x: View<T>, y: ViewMut<T>) {

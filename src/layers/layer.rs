@@ -158,11 +158,17 @@ impl<'a> Build<'a> {
 pub trait Layer: Debug + Send + Sync + 'static {
     /// What a forward pass of training leaves for the backward pass: the winners of a pooling, a mask, statistics.
     /// `()` where there is nothing. Its buffers are grown once and then reused.
-    type Work<T: Scalar>: Default + Send + 'static;
+    type Work<T: Scalar>: Default + Send + Sync + 'static;
 
     /// Whether the executor may cut the batch into parts.
     fn scope(&self) -> Scope {
         Scope::PerSample
+    }
+
+    /// The bytes that [`Work`](Layer::Work) holds after a forward pass of training whose output has `outputs` elements;
+    /// only [`summary`](crate::Model::summary) asks.
+    fn work_bytes<T: Scalar>(&self, _outputs: usize) -> usize {
+        0
     }
 
     /// Computes the output `y` from the input `x`; overwrites all of `y`.

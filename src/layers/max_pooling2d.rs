@@ -67,6 +67,10 @@ impl Layer for BuiltMaxPooling2D {
     /// The number of the tap that won, for each output.
     type Work<T: Scalar> = Vec<u32>;
 
+    fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
+        outputs * size_of::<u32>()
+    }
+
     fn forward<T: Scalar>(&self, _: &mut Forward<T>, winners: &mut Vec<u32>, x: View<T>, y: ViewMut<T>) {
         winners.resize(y.data.len(), 0);
         pool::max(&self.0, x.data, y.data, winners);

@@ -139,7 +139,7 @@ impl<T: Scalar> Model<T> {
             Some((x, y)) => Some(Samples::new("fit: validation_data", self, x, y)?),
             None => None,
         };
-        samples.weigh(options.sample_weight, &options.class_weight, split)?;
+        samples.weigh(options.sample_weight, &options.class_weight, split, objective.output().last())?;
         let validation = match &separate {
             Some(separate) => Some((separate, 0..separate.x.samples())),
             None => (split < n).then_some((&samples, split..n)),
@@ -167,7 +167,12 @@ impl<T: Scalar> Model<T> {
             let mut sums = objective.sums();
             for (step, indices) in order.chunks(batch_size).enumerate() {
                 if let Err(what) = trainer.step(&objective, &samples, indices, &mut sums) {
-                    return Err(Error::NotFinite { what, epoch: epoch + 1, step: step + 1, history: Box::new(history) });
+                    return Err(Error::NotFinite {
+                        what,
+                        epoch: epoch + 1,
+                        step: step + 1,
+                        history: Box::new(history),
+                    });
                 }
                 progress.step_done(step, || objective.means(&sums));
             }
@@ -262,7 +267,10 @@ fn split_at(fraction: Option<f64>, n: usize) -> Result<usize> {
     if split == 0 || split == n {
         return Err(Error::data(
             "fit",
-            format!("validation_split {fraction} of {n} samples leaves nothing to {}", if split == 0 { "train on" } else { "validate on" }),
+            format!(
+                "validation_split {fraction} of {n} samples leaves nothing to {}",
+                if split == 0 { "train on" } else { "validate on" }
+            ),
         ));
     }
     Ok(split)
@@ -283,7 +291,13 @@ impl<'a, T: Scalar> Samples<'a, T> {
     }
 
     /// Sets the weights of all samples, or those of the classes of the samples that are trained on, `0..split`.
-    fn weigh(&mut self, sample: Option<&[f32]>, class: &BTreeMap<usize, f64>, split: usize) -> Result<()> {
+    fn weigh(
+        &mut self,
+        sample: Option<&[f32]>,
+        class: &BTreeMap<usize, f64>,
+        split: usize,
+        classes: usize,
+    ) -> Result<()> {
         let n = self.x.samples();
         let invalid = |weight: f64| !(weight >= 0.0 && weight.is_finite());
         if let Some(weights) = sample {
@@ -299,9 +313,13 @@ impl<'a, T: Scalar> Samples<'a, T> {
             self.weights = Some(weights.iter().map(|&weight| weight.into()).collect());
         } else if !class.is_empty() {
             if let Some((class, weight)) = class.iter().find(|&(_, &weight)| invalid(weight)) {
-                return Err(Error::argument("fit", format!("class_weight of class {class} must be at least 0, got {weight}")));
+                return Err(Error::argument(
+                    "fit",
+                    format!("class_weight of class {class} must be at least 0, got {weight}"),
+                ));
             }
-            let weight = |i| if i < split { class.get(&self.targets.class(i)).copied().unwrap_or(1.0) } else { 1.0 };
+            let weight =
+                |i| if i < split { class.get(&self.targets.class(i, classes)).copied().unwrap_or(1.0) } else { 1.0 };
             self.weights = Some((0..n).map(weight).collect());
         }
         Ok(())
@@ -338,7 +356,7 @@ impl<'m, T: Scalar> Trainer<'m, T> {
     /// The order in which the next epoch sees the first `n` samples.
     fn order(&mut self, n: usize, shuffle: bool) -> Vec<usize> {
         let compiled = self.model.compiled.as_mut().expect("fit has checked that the model is compiled");
-        let mut order = (0..n).collect();
+        let mut order: Vec<usize> = (0..n).collect();
         if shuffle {
             data::shuffle(&mut order, self.seed, compiled.epochs);
         }

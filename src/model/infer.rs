@@ -81,3 +81,17 @@ impl<T: Scalar> Infer<'_, T> {
         node.methods::<T>().forward(&mut cx, &mut space.works[i], x, y);
     }
 }
+
+/// The elements of the outputs between segments, for a batch.
+pub(crate) fn boundary_elements(graph: &Graph, n: usize) -> usize {
+    let (_, segments) = graph.segments.split_last().expect("a model has a layer");
+    let widths = segments.iter().map(|segment| graph.nodes[segment.nodes.end - 1].output.size());
+    2 * n * widths.max().unwrap_or(0)
+}
+
+/// The bytes of what all threads compute in: each has two buffers for the activations of a shard.
+pub(crate) fn space_bytes<T>(graph: &Graph) -> usize {
+    let inner = graph.segments.iter().flat_map(|segment| segment.nodes.start..segment.nodes.end - 1);
+    let widest = inner.map(|i| graph.nodes[i].output.size()).max().unwrap_or(0);
+    rayon::current_num_threads() * 2 * graph.shard * widest * size_of::<T>()
+}

@@ -184,7 +184,7 @@ impl<T: Scalar> Model<T> {
     }
 }
 
-impl<T: Clone> Clone for Model<T> {
+impl<T: Scalar> Clone for Model<T> {
     fn clone(&self) -> Self {
         Model {
             layers: self.layers.clone(),
@@ -198,9 +198,6 @@ impl<T: Clone> Clone for Model<T> {
 
 impl<T> fmt::Debug for Model<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Model")
-            .field("input", &self.graph.input)
-            .field("layers", &self.layers)
-            .finish_non_exhaustive()
+        f.debug_struct("Model").field("input", &self.graph.input).field("layers", &self.layers).finish_non_exhaustive()
     }
 }

@@ -139,9 +139,9 @@ impl Plan {
         let (weights, offset) = (self.layout.infos().len(), self.layout.len());
         let mut cx = Build::new(class, &name, self.infos.len(), self.output(), &mut self.layout);
         // Without its softmax or sigmoid, the last layer gives logits; see `Graph::head`.
-        let split = layer.split_activation().filter(|(_, activation)| {
-            last && matches!(activation, Activation::Softmax | Activation::Sigmoid)
-        });
+        let split = layer
+            .split_activation()
+            .filter(|(_, activation)| last && matches!(activation, Activation::Softmax | Activation::Sigmoid));
         let (built, output) = split.as_ref().map_or(layer, |(layer, _)| &**layer).build(&mut cx)?;
         if output.size() == 0 || output.rank() >= crate::MAX_RANK {
             return Err(cx.shape_error("an input that leaves something", format!("the output would be {output}")));

@@ -67,6 +67,21 @@ impl<T: Scalar> Tape<T> {
         Tape { segments, grads: vec![T::zero(); graph.layout.len()] }
     }
 
+    /// How many elements those buffers hold, without the gradients.
+    pub fn elements(graph: &Graph, n: usize) -> usize {
+        let segment = |segment: &Segment| {
+            let nodes = &graph.nodes[segment.nodes.clone()];
+            let outputs: usize = nodes.iter().map(|node| node.output.size()).sum();
+            let lanes = match segment.scope {
+                Scope::PerSample => n.div_ceil(graph.shard).min(LANES) * segment.params.len(),
+                Scope::WholeBatch => 0,
+            };
+            // The last output has a gradient beside it.
+            n * (outputs + nodes.last().map_or(0, |node| node.output.size())) + lanes
+        };
+        graph.segments.iter().map(segment).sum()
+    }
+
     /// The output of the last node, and the gradient to it, which the loss writes.
     pub fn output(&mut self, len: usize) -> (&[T], &mut [T]) {
         let last = self.segments.last_mut().expect("a model has a layer");
@@ -188,8 +203,8 @@ impl<T: Scalar> Step<'_, T> {
     }
 
     /// From the gradient to the output, which the loss has written, computes all of [`Tape::grads`]. `x` is the batch
-    /// that [`forward`](Step::forward) saw, and its gradient goes to `dx`, when somebody needs it.
-    pub fn backward(&self, tape: &mut Tape<T>, x: &[T], mut dx: Option<&mut [T]>) {
+    /// that [`forward`](Step::forward) saw; nobody needs its gradient.
+    pub fn backward(&self, tape: &mut Tape<T>, x: &[T]) {
         tape.grads.fill(T::zero());
         for (i, segment) in self.graph.segments.iter().enumerate().rev() {
             let (before, rest) = tape.segments.split_at_mut(i);
