@@ -7,6 +7,7 @@ pub mod initializers;
 pub mod kernels;
 mod labels;
 pub mod layers;
+pub mod losses;
 pub mod optimizers;
 pub mod params;
 pub mod rng;
