@@ -8,6 +8,7 @@ pub mod kernels;
 mod labels;
 pub mod layers;
 pub mod losses;
+pub mod metrics;
 pub mod optimizers;
 pub mod params;
 pub mod rng;
