@@ -1,112 +1,5 @@
-//! What training makes small: losses and their gradients.
-//!
-//! A loss is small next to the network, so it is computed in `f64` whatever the model computes in.
-
-use std::fmt::Debug;
-
+use super::{Loss, Target, TargetKind, mean};
 use crate::{Activation, Shape};
-
-/// What a sample's prediction should have been.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target<'a> {
-    /// The sample's class.
-    Label(usize),
-    /// As many values as the model's output has: the rows of a regression, one-hot classes, probabilities.
-    Values(&'a [f64]),
-}
-
-/// Which [`Target`] a loss takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetKind {
-    /// [`Target::Label`].
-    Labels,
-    /// [`Target::Values`].
-    Values,
-}
-
-impl<'a> Target<'a> {
-    /// The class.
-    ///
-    /// # Panics
-    /// If these are values: the caller has not asked for [`Loss::target_kind`].
-    pub fn label(self) -> usize {
-        match self {
-            Target::Label(label) => label,
-            Target::Values(_) => panic!("the loss takes labels"),
-        }
-    }
-
-    /// The values.
-    ///
-    /// # Panics
-    /// If this is a label: the caller has not asked for [`Loss::target_kind`].
-    pub fn values(self) -> &'a [f64] {
-        match self {
-            Target::Values(values) => values,
-            Target::Label(_) => panic!("the loss takes values"),
-        }
-    }
-}
-
-/// A loss. To write one of your own, say what it is for one sample; it is averaged over the batch.
-///
-/// ```
-/// use cornu::losses::{Loss, Target};
-///
-/// /// The mean of `ln(cosh(prediction - target))`.
-/// #[derive(Debug)]
-/// struct LogCosh;
-///
-/// impl Loss for LogCosh {
-///     fn name(&self) -> &'static str {
-///         "log_cosh"
-///     }
-///
-///     fn sample(&self, target: Target, prediction: &[f64], _: usize, gradient: Option<&mut [f64]>) -> f64 {
-///         let n = prediction.len() as f64;
-///         let errors = prediction.iter().zip(target.values()).map(|(p, t)| p - t);
-///         if let Some(gradient) = gradient {
-///             for (g, error) in gradient.iter_mut().zip(errors.clone()) {
-///                 *g = error.tanh() / n;
-///             }
-///         }
-///         errors.map(|error| error.cosh().ln()).sum::<f64>() / n
-///     }
-/// }
-///
-/// let mut gradient = [0.0; 2];
-/// let loss = LogCosh.sample(Target::Values(&[1.0, 2.0]), &[1.0, 2.0], 2, Some(&mut gradient));
-/// assert_eq!((loss, gradient), (0.0, [0.0, 0.0]));
-/// ```
-pub trait Loss: Debug + Send + Sync + 'static {
-    /// Keras's name: `"sparse_categorical_crossentropy"`.
-    fn name(&self) -> &'static str;
-
-    /// Which target the loss takes.
-    fn target_kind(&self) -> TargetKind {
-        TargetKind::Values
-    }
-
-    /// Whether the arguments lie in their ranges and the loss can take `output`, the shape of one sample of the
-    /// model's output. `compile` asks, and adds the place.
-    ///
-    /// # Errors
-    /// If not: what came, what was expected and how to mend it.
-    fn check(&self, _output: Shape) -> Result<(), String> {
-        Ok(())
-    }
-
-    /// This loss as a function of what goes into `activation`, the model's last, where that form is more stable.
-    fn on_logits(&self, _activation: Activation) -> Option<Box<dyn Loss>> {
-        None
-    }
-
-    /// The loss of one sample.
-    ///
-    /// `prediction` is the model's output, rows of `classes` values (its last axis). `gradient`, as long as the
-    /// prediction, is overwritten with the gradient of the result to it.
-    fn sample(&self, target: Target, prediction: &[f64], classes: usize, gradient: Option<&mut [f64]>) -> f64;
-}
 
 /// `-ln p[label]`: the crossentropy of integer labels with the predicted probabilities `p`, as
 /// `keras.losses.SparseCategoricalCrossentropy`.
@@ -307,95 +200,6 @@ impl Loss for BinaryCrossentropy {
     }
 }
 
-/// The mean of `(prediction - target)^2`, as `keras.losses.MeanSquaredError`.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MeanSquaredError;
-
-impl Loss for MeanSquaredError {
-    fn name(&self) -> &'static str {
-        "mean_squared_error"
-    }
-
-    fn sample(&self, target: Target, prediction: &[f64], _classes: usize, gradient: Option<&mut [f64]>) -> f64 {
-        mean(target, prediction, gradient, |t, p| ((p - t) * (p - t), 2.0 * (p - t)))
-    }
-}
-
-/// The mean of `|prediction - target|`, as `keras.losses.MeanAbsoluteError`; its gradient at 0 is 0.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct MeanAbsoluteError;
-
-impl Loss for MeanAbsoluteError {
-    fn name(&self) -> &'static str {
-        "mean_absolute_error"
-    }
-
-    fn sample(&self, target: Target, prediction: &[f64], _classes: usize, gradient: Option<&mut [f64]>) -> f64 {
-        mean(target, prediction, gradient, |t, p| ((p - t).abs(), if p == t { 0.0 } else { (p - t).signum() }))
-    }
-}
-
-/// The mean of `error^2 / 2` where `|error| <= delta`, and of `delta |error| - delta^2 / 2` elsewhere, with
-/// `error = prediction - target`, as `keras.losses.Huber`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Huber {
-    delta: f64,
-}
-
-impl Huber {
-    /// Where the loss turns from a square into a line, above 0; default 1.
-    pub fn delta(mut self, delta: f64) -> Self {
-        self.delta = delta;
-        self
-    }
-}
-
-impl Default for Huber {
-    fn default() -> Self {
-        Huber { delta: 1.0 }
-    }
-}
-
-impl Loss for Huber {
-    fn name(&self) -> &'static str {
-        "huber_loss"
-    }
-
-    fn check(&self, _output: Shape) -> Result<(), String> {
-        if self.delta > 0.0 && self.delta.is_finite() {
-            Ok(())
-        } else {
-            Err(format!("delta must be a finite number above 0, got {}", self.delta))
-        }
-    }
-
-    fn sample(&self, target: Target, prediction: &[f64], _classes: usize, gradient: Option<&mut [f64]>) -> f64 {
-        let delta = self.delta;
-        mean(target, prediction, gradient, |t, p| {
-            let error = p - t;
-            if error.abs() <= delta {
-                (0.5 * error * error, error)
-            } else {
-                (delta * error.abs() - 0.5 * delta * delta, delta * error.signum())
-            }
-        })
-    }
-}
-
-/// The mean of the losses that `f(target, prediction)` gives, each with its derivative to the prediction.
-fn mean(target: Target, prediction: &[f64], gradient: Option<&mut [f64]>, f: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
-    let target = target.values();
-    assert_eq!(target.len(), prediction.len(), "one target for each prediction");
-    let n = prediction.len() as f64;
-    let losses = target.iter().zip(prediction).map(|(&t, &p)| f(t, p));
-    if let Some(gradient) = gradient {
-        for (g, (_, slope)) in gradient.iter_mut().zip(losses.clone()) {
-            *g = slope / n;
-        }
-    }
-    losses.map(|(loss, _)| loss).sum::<f64>() / n
-}
-
 fn fill(gradient: &mut [f64], prediction: &[f64], f: impl Fn(f64) -> f64) {
     for (g, &p) in gradient.iter_mut().zip(prediction) {
         *g = f(p);
@@ -440,57 +244,37 @@ fn check_smoothing(label_smoothing: f64) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::testing::{Case, check_case, check_gradient, sample},
+        *,
+    };
 
     const SCCE: SparseCategoricalCrossentropy = SparseCategoricalCrossentropy { from_logits: false };
     const CCE: CategoricalCrossentropy = CategoricalCrossentropy { from_logits: false, label_smoothing: 0.0 };
     const BCE: BinaryCrossentropy = BinaryCrossentropy { from_logits: false, label_smoothing: 0.0 };
 
-    /// The loss and its gradient.
-    fn sample(loss: &dyn Loss, target: Target, prediction: &[f64], classes: usize) -> (f64, Vec<f64>) {
-        let mut gradient = vec![9.0; prediction.len()];
-        let value = loss.sample(target, prediction, classes, Some(&mut gradient));
-        assert_eq!(loss.sample(target, prediction, classes, None), value);
-        (value, gradient)
-    }
-
     #[test]
     fn gradients_are_those_of_central_differences() {
-        // Two rows of two classes, no element near 0.5 and 1 from its target, the kinks of Huber.
         let one_hot = Target::Values(&[1.0, 0.0, 0.0, 1.0]);
         let soft = Target::Values(&[0.2, 0.3, 0.6, 0.7]);
         let probabilities = [0.3, 0.6, 0.85, 0.25];
         let logits = [-1.5, 0.3, 2.5, -0.7];
-        let cases: [(&dyn Loss, Target, &[f64]); 16] = [
-            (&SCCE, Target::Label(2), &probabilities),
-            (&SCCE.from_logits(true), Target::Label(2), &logits),
-            (&CCE, one_hot, &probabilities),
-            (&CCE, soft, &probabilities),
-            (&CCE.label_smoothing(0.3), one_hot, &probabilities),
-            (&CCE.from_logits(true), one_hot, &logits),
-            (&CCE.from_logits(true), soft, &logits),
-            (&CCE.from_logits(true).label_smoothing(0.3), one_hot, &logits),
-            (&BCE, one_hot, &probabilities),
-            (&BCE.label_smoothing(0.3), one_hot, &probabilities),
-            (&BCE.from_logits(true), one_hot, &logits),
-            (&BCE.from_logits(true).label_smoothing(0.3), soft, &logits),
-            (&MeanSquaredError, one_hot, &logits),
-            (&MeanAbsoluteError, one_hot, &logits),
-            (&Huber::default(), one_hot, &logits),
-            (&Huber::default().delta(0.5), one_hot, &logits),
+        let cases: [(&dyn Loss, Target, [f64; 4]); 12] = [
+            (&SCCE, Target::Label(2), probabilities),
+            (&SCCE.from_logits(true), Target::Label(2), logits),
+            (&CCE, one_hot, probabilities),
+            (&CCE, soft, probabilities),
+            (&CCE.label_smoothing(0.3), one_hot, probabilities),
+            (&CCE.from_logits(true), one_hot, logits),
+            (&CCE.from_logits(true), soft, logits),
+            (&CCE.from_logits(true).label_smoothing(0.3), one_hot, logits),
+            (&BCE, one_hot, probabilities),
+            (&BCE.label_smoothing(0.3), one_hot, probabilities),
+            (&BCE.from_logits(true), one_hot, logits),
+            (&BCE.from_logits(true).label_smoothing(0.3), soft, logits),
         ];
         for (loss, target, prediction) in cases {
-            let (_, gradient) = sample(loss, target, prediction, 2);
-            for i in 0..prediction.len() {
-                let at = |h: f64| {
-                    let mut prediction = prediction.to_vec();
-                    prediction[i] += h;
-                    loss.sample(target, &prediction, 2, None)
-                };
-                let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
-                let error = (gradient[i] - numeric).abs() / numeric.abs().max(1e-2);
-                assert!(error < 1e-6, "{loss:?}, element {i}: {} is not {numeric}", gradient[i]);
-            }
+            check_gradient(loss, target, &prediction, 2);
         }
     }
 
@@ -500,8 +284,7 @@ mod tests {
         let (p, clipped, z) = ([0.2, 0.7, 0.3], [0.0, 0.7, 0.3], [-1.0, 2.0, 0.5]);
         let third = Target::Values(&[0.0, 0.0, 1.0]);
         let binary = Target::Values(&[1.0, 0.0, 1.0]);
-        let rows = Target::Values(&[1.0, 0.0, 0.5]);
-        let cases: [(&dyn Loss, Target, [f64; 3], f64, [f64; 3]); 18] = [
+        let cases: [Case; 14] = [
             (&SCCE, Target::Label(2), p, 1.3862943611198908, [0.8333333333333335, 0.8333333333333333, -2.5]),
             (&SCCE, Target::Label(2), clipped, 1.203972904325931, [0.0, 0.99999990000001, -2.3333334333333235]),
             (&SCCE, Target::Label(0), clipped, 16.118095750958314, [0.0, 0.99999990000001, 0.99999990000001]),
@@ -552,30 +335,8 @@ mod tests {
                 1.2630888942471008,
                 [-0.2270195262100016, 0.27693235932596083, -0.10918022293271515],
             ),
-            (&MeanSquaredError, rows, z, 2.6666666666666665, [-1.3333333333333333, 1.3333333333333333, 0.0]),
-            (&MeanAbsoluteError, rows, z, 1.3333333333333333, [-0.3333333333333333, 0.3333333333333333, 0.0]),
-            (
-                &Huber::default(),
-                rows,
-                [2.0, -0.25, 1.75],
-                0.4270833333333333,
-                [0.3333333333333333, -0.08333333333333333, 0.3333333333333333],
-            ),
-            (
-                &Huber::default().delta(0.5),
-                rows,
-                z,
-                0.5833333333333334,
-                [-0.16666666666666666, 0.16666666666666666, 0.0],
-            ),
         ];
-        for (loss, target, prediction, value, gradient) in cases {
-            let actual = sample(loss, target, &prediction, 3);
-            approx::assert_relative_eq!(actual.0, value, max_relative = 1e-13);
-            for (actual, expected) in actual.1.into_iter().zip(gradient) {
-                approx::assert_relative_eq!(actual, expected, epsilon = 1e-15, max_relative = 1e-13);
-            }
-        }
+        cases.into_iter().for_each(check_case);
     }
 
     #[test]
@@ -598,15 +359,7 @@ mod tests {
         assert_eq!(gradient, [1.0 / 3.0, -1.0 / 3.0, 0.5 / 3.0]);
         approx::assert_relative_eq!(loss, (2e4 + std::f64::consts::LN_2) / 3.0);
 
-        let losses: [&dyn Loss; 7] = [
-            &CCE,
-            &CCE.from_logits(true),
-            &BCE,
-            &BCE.from_logits(true),
-            &MeanSquaredError,
-            &MeanAbsoluteError,
-            &Huber::default(),
-        ];
+        let losses: [&dyn Loss; 4] = [&CCE, &CCE.from_logits(true), &BCE, &BCE.from_logits(true)];
         for loss in losses {
             assert!(loss.sample(target, &[f64::NAN, 0.5, 0.5], 3, None).is_nan(), "{loss:?}");
         }
@@ -624,32 +377,23 @@ mod tests {
         assert_eq!(fused(&BCE, Activation::Sigmoid), Some(format!("{:?}", BCE.from_logits(true))));
         assert_eq!(fused(&SCCE, Activation::Sigmoid), None);
         assert_eq!(fused(&BCE, Activation::Softmax), None);
-        assert_eq!(fused(&MeanSquaredError, Activation::Sigmoid), None);
     }
 
     #[test]
     fn arguments_and_shapes_are_checked() {
-        let wrong: [(&dyn Loss, Shape); 9] = [
+        let wrong: [(&dyn Loss, Shape); 6] = [
             (&SCCE, [1].into()),
             (&SCCE, [4, 4, 10].into()),
             (&SCCE, ().into()),
             (&CCE, [5, 1].into()),
             (&CCE.label_smoothing(1.1), [10].into()),
             (&BCE.label_smoothing(f64::NAN), [1].into()),
-            (&Huber::default().delta(0.0), [1].into()),
-            (&Huber::default().delta(f64::NAN), [1].into()),
-            (&Huber::default().delta(f64::INFINITY), [1].into()),
         ];
         for (loss, output) in wrong {
             assert!(loss.check(output).is_err(), "{loss:?} on {output}");
         }
-        let right: [(&dyn Loss, Shape); 5] = [
-            (&SCCE, [2].into()),
-            (&CCE.label_smoothing(1.0), [4, 4, 2].into()),
-            (&BCE, [1].into()),
-            (&MeanSquaredError, ().into()),
-            (&Huber::default(), [3].into()),
-        ];
+        let right: [(&dyn Loss, Shape); 3] =
+            [(&SCCE, [2].into()), (&CCE.label_smoothing(1.0), [4, 4, 2].into()), (&BCE, [1].into())];
         for (loss, output) in right {
             assert_eq!(loss.check(output), Ok(()), "{loss:?} on {output}");
         }

@@ -1,0 +1,238 @@
+//! What a user reads off a training: metrics.
+
+use crate::{
+    Shape,
+    losses::{Target, TargetKind},
+};
+
+/// A metric, as in `keras.metrics`: its mean over the samples is reported for each epoch and by `evaluate`.
+///
+/// Where the model's output has more axes than the last one (its classes), a sample's metric is the mean over them.
+/// Of equal predictions the first is the largest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Metric {
+    /// How many are right: [`BinaryAccuracy`](Metric::BinaryAccuracy) where the output's last axis is 1,
+    /// [`SparseCategoricalAccuracy`](Metric::SparseCategoricalAccuracy) for labels, and otherwise
+    /// [`CategoricalAccuracy`](Metric::CategoricalAccuracy).
+    Accuracy,
+    /// How many predictions are largest for the label.
+    SparseCategoricalAccuracy,
+    /// How many predictions are largest where the target is.
+    CategoricalAccuracy,
+    /// How many targets of 0 and 1 lie on their prediction's side; a prediction above 0.5 stands for 1.
+    BinaryAccuracy,
+    /// How many predictions have fewer than this number of classes above the target's.
+    ///
+    /// As in TensorFlow's `in_top_k`, equal predictions are all in, and a row with a NaN or an infinity is wrong.
+    TopKAccuracy(usize),
+    /// The mean of `(prediction - target)^2`.
+    MeanSquaredError,
+    /// The mean of `|prediction - target|`.
+    MeanAbsoluteError,
+}
+
+impl Metric {
+    /// The key in a history: `"accuracy"`, `"top_5_accuracy"`, `"mse"`.
+    pub fn name(&self) -> String {
+        match self {
+            Metric::Accuracy => "accuracy".into(),
+            Metric::SparseCategoricalAccuracy => "sparse_categorical_accuracy".into(),
+            Metric::CategoricalAccuracy => "categorical_accuracy".into(),
+            Metric::BinaryAccuracy => "binary_accuracy".into(),
+            Metric::TopKAccuracy(k) => format!("top_{k}_accuracy"),
+            Metric::MeanSquaredError => "mse".into(),
+            Metric::MeanAbsoluteError => "mae".into(),
+        }
+    }
+
+    /// Whether the metric can compare targets of this kind with `output`, the shape of one sample of the model's
+    /// output; if not, what was expected and how to mend it.
+    pub(crate) fn check(&self, kind: TargetKind, output: Shape) -> Result<(), String> {
+        let name = self.name();
+        let classes = output.last();
+        match (*self, kind) {
+            (Metric::TopKAccuracy(k), _) if k == 0 || k > classes => {
+                Err(format!("{name}: k must be at least 1 and at most the number of classes, {classes}; got {k}"))
+            }
+            (Metric::SparseCategoricalAccuracy, TargetKind::Values) => {
+                Err(format!("{name}: the loss takes one-hot targets, not labels; use Accuracy or CategoricalAccuracy"))
+            }
+            (Metric::CategoricalAccuracy, TargetKind::Labels) => {
+                Err(format!("{name}: the loss takes labels, not one-hot targets; use Accuracy"))
+            }
+            (Metric::SparseCategoricalAccuracy | Metric::CategoricalAccuracy, _) if classes < 2 => Err(format!(
+                "{name}: expected an output with at least 2 classes in its last axis, got {output}; use Accuracy or \
+                 BinaryAccuracy"
+            )),
+            (Metric::BinaryAccuracy | Metric::MeanSquaredError | Metric::MeanAbsoluteError, TargetKind::Labels)
+                if output.size() != 1 =>
+            {
+                Err(format!(
+                    "{name}: expected an output of one value to compare a label with, got {output}; use Accuracy"
+                ))
+            }
+            (_, TargetKind::Labels) if output.size() != classes => {
+                Err(format!("{name}: expected an output of shape (classes,), for one label a sample, got {output}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The metric of one sample, whose `prediction` are rows of `classes` values (the output's last axis).
+    pub fn sample(&self, target: Target, prediction: &[f64], classes: usize) -> f64 {
+        let each = |f: fn(f64, f64) -> f64| mean_of_elements(target, prediction, f);
+        match *self {
+            Metric::Accuracy if classes == 1 => Metric::BinaryAccuracy.sample(target, prediction, classes),
+            Metric::Accuracy | Metric::SparseCategoricalAccuracy | Metric::CategoricalAccuracy => {
+                mean_of_rows(target, prediction, classes, |label, row| argmax(row) == label)
+            }
+            Metric::BinaryAccuracy => each(|t, p| f64::from(f64::from(p > 0.5) == t)),
+            Metric::TopKAccuracy(k) => mean_of_rows(target, prediction, classes, |label, row| in_top_k(label, row, k)),
+            Metric::MeanSquaredError => each(|t, p| (p - t) * (p - t)),
+            Metric::MeanAbsoluteError => each(|t, p| (p - t).abs()),
+        }
+    }
+}
+
+fn mean_of_elements(target: Target, prediction: &[f64], f: fn(f64, f64) -> f64) -> f64 {
+    let sum: f64 = match target {
+        Target::Label(label) => prediction.iter().map(|&p| f(label as f64, p)).sum(),
+        Target::Values(values) => {
+            assert_eq!(values.len(), prediction.len(), "one target for each prediction");
+            values.iter().zip(prediction).map(|(&t, &p)| f(t, p)).sum()
+        }
+    };
+    sum / prediction.len() as f64
+}
+
+fn mean_of_rows(target: Target, prediction: &[f64], classes: usize, right: impl Fn(usize, &[f64]) -> bool) -> f64 {
+    let rows = prediction.chunks_exact(classes);
+    let n = rows.len() as f64;
+    let count = match target {
+        Target::Label(label) => rows.filter(|row| right(label, row)).count(),
+        Target::Values(values) => {
+            assert_eq!(values.len(), prediction.len(), "one target for each prediction");
+            rows.zip(values.chunks_exact(classes)).filter(|(row, values)| right(argmax(values), row)).count()
+        }
+    };
+    count as f64 / n
+}
+
+/// The index of the first of the largest values; NaN is not one of them.
+fn argmax(row: &[f64]) -> usize {
+    let first = (0, f64::NEG_INFINITY);
+    row.iter().enumerate().fold(first, |best, (i, &p)| if p > best.1 { (i, p) } else { best }).0
+}
+
+fn in_top_k(label: usize, row: &[f64], k: usize) -> bool {
+    row.iter().all(|p| p.is_finite()) && row.iter().filter(|&&p| p > row[label]).count() < k
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn top_k(label: usize, prediction: &[f64; 4]) -> [f64; 4] {
+        [1, 2, 3, 4].map(|k| Metric::TopKAccuracy(k).sample(Target::Label(label), prediction, 4))
+    }
+
+    #[test]
+    fn accuracy_follows_the_target_and_the_output() {
+        let accuracy = |target, prediction: &[f64], classes| Metric::Accuracy.sample(target, prediction, classes);
+        assert_eq!(accuracy(Target::Label(2), &[0.1, 0.2, 0.7], 3), 1.0);
+        assert_eq!(accuracy(Target::Label(1), &[0.1, 0.2, 0.7], 3), 0.0);
+        assert_eq!(accuracy(Target::Values(&[0.0, 0.4, 0.6]), &[0.1, 0.2, 0.7], 3), 1.0);
+        assert_eq!(accuracy(Target::Values(&[1.0, 0.0, 0.0]), &[0.1, 0.2, 0.7], 3), 0.0);
+        assert_eq!(accuracy(Target::Values(&[1.0]), &[0.7], 1), 1.0);
+        assert_eq!(accuracy(Target::Values(&[0.0]), &[0.7], 1), 0.0);
+        assert_eq!(accuracy(Target::Label(0), &[0.2], 1), 1.0);
+        assert_eq!(accuracy(Target::Label(2), &[0.7], 1), 0.0);
+        // Two of three rows.
+        let targets = Target::Values(&[1.0, 0.0, 0.0, 1.0, 0.0, 1.0]);
+        assert_eq!(accuracy(targets, &[0.9, 0.1, 0.2, 0.8, 0.6, 0.4], 2), 2.0 / 3.0);
+    }
+
+    #[test]
+    fn ties_go_to_the_first() {
+        let sample = |label| Metric::SparseCategoricalAccuracy.sample(Target::Label(label), &[0.1, 0.5, 0.5], 3);
+        assert_eq!([0, 1, 2].map(sample), [0.0, 1.0, 0.0]);
+        let one_hot = Target::Values(&[0.0, 1.0, 1.0]);
+        assert_eq!(Metric::CategoricalAccuracy.sample(one_hot, &[0.1, 0.5, 0.4], 3), 1.0);
+        assert_eq!([[f64::NAN, 1.0, 2.0], [1.0, f64::NAN, 2.0], [f64::NAN; 3]].map(|row| argmax(&row)), [2, 2, 0]);
+    }
+
+    #[test]
+    fn binary_accuracy_is_strict_at_one_half() {
+        // Wrong is only the last: a target of 0.3 is neither 0 nor 1.
+        let targets = Target::Values(&[0.0, 0.0, 1.0, 0.3]);
+        assert_eq!(Metric::BinaryAccuracy.sample(targets, &[0.5, 0.5, 0.51, 0.2], 4), 0.75);
+    }
+
+    /// TensorFlow's `in_top_k`.
+    #[test]
+    fn all_of_a_tie_are_in_the_top_k() {
+        let tied = [0.3, 0.5, 0.5, 0.1];
+        assert_eq!(top_k(0, &tied), [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(top_k(1, &tied), [1.0, 1.0, 1.0, 1.0]);
+        assert_eq!(top_k(2, &tied), [1.0, 1.0, 1.0, 1.0]);
+        assert_eq!(top_k(3, &tied), [0.0, 0.0, 0.0, 1.0]);
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(top_k(0, &[0.9, bad, 0.2, 0.1]), [0.0; 4]);
+        }
+        let one_hot = Target::Values(&[1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(Metric::TopKAccuracy(2).sample(one_hot, &tied, 4), 0.0);
+        assert_eq!(Metric::TopKAccuracy(3).sample(one_hot, &tied, 4), 1.0);
+    }
+
+    #[test]
+    fn errors_of_a_regression() {
+        let targets = Target::Values(&[1.0, 2.0, 3.0, 4.0]);
+        let prediction = [1.5, 2.0, 1.0, 4.0];
+        assert_eq!(Metric::MeanSquaredError.sample(targets, &prediction, 2), 4.25 / 4.0);
+        assert_eq!(Metric::MeanAbsoluteError.sample(targets, &prediction, 2), 2.5 / 4.0);
+        assert_eq!(Metric::MeanSquaredError.sample(Target::Label(3), &[1.0], 1), 4.0);
+    }
+
+    #[test]
+    fn metrics_that_do_not_fit_are_errors() {
+        use TargetKind::{Labels, Values};
+        let wrong: [(_, _, Shape); 11] = [
+            (Metric::TopKAccuracy(0), Labels, [10].into()),
+            (Metric::TopKAccuracy(11), Labels, [10].into()),
+            (Metric::TopKAccuracy(5), Labels, [4, 10].into()),
+            (Metric::SparseCategoricalAccuracy, Values, [10].into()),
+            (Metric::SparseCategoricalAccuracy, Labels, [1].into()),
+            (Metric::CategoricalAccuracy, Labels, [10].into()),
+            (Metric::CategoricalAccuracy, Values, [3, 1].into()),
+            (Metric::BinaryAccuracy, Labels, [10].into()),
+            (Metric::MeanSquaredError, Labels, [10].into()),
+            (Metric::MeanAbsoluteError, Labels, [2].into()),
+            (Metric::Accuracy, Labels, [4, 10].into()),
+        ];
+        for (metric, kind, output) in wrong {
+            assert!(metric.check(kind, output).is_err(), "{metric:?} of {kind:?} on {output}");
+        }
+        let right: [(_, _, Shape); 10] = [
+            (Metric::Accuracy, Labels, [10].into()),
+            (Metric::Accuracy, Labels, [1].into()),
+            (Metric::Accuracy, Values, [4, 10].into()),
+            (Metric::Accuracy, Values, ().into()),
+            (Metric::TopKAccuracy(10), Labels, [10].into()),
+            (Metric::TopKAccuracy(1), Values, [3, 10].into()),
+            (Metric::SparseCategoricalAccuracy, Labels, [2].into()),
+            (Metric::CategoricalAccuracy, Values, [2, 2].into()),
+            (Metric::BinaryAccuracy, Values, [5].into()),
+            (Metric::MeanSquaredError, Values, [4, 4, 3].into()),
+        ];
+        for (metric, kind, output) in right {
+            assert_eq!(metric.check(kind, output), Ok(()), "{metric:?} of {kind:?} on {output}");
+        }
+    }
+
+    #[test]
+    fn names_are_keys_of_a_history() {
+        assert_eq!(Metric::TopKAccuracy(3).name(), "top_3_accuracy");
+        assert_eq!(Metric::MeanSquaredError.name(), "mse");
+    }
+}
