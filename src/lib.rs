@@ -2,6 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod activations;
+pub mod data;
 mod error;
 pub mod initializers;
 pub mod kernels;

@@ -1,0 +1,4 @@
+//! Data: file formats.
+
+mod atomic;
+pub mod idx;
