@@ -1,4 +1,5 @@
-//! Data: file formats.
+//! Data: file formats and data sets.
 
 mod atomic;
+pub mod datasets;
 pub mod idx;
