@@ -20,6 +20,7 @@ mod shape;
 pub mod tensor;
 
 pub use activations::Activation;
+pub use data::datasets;
 pub use error::{Error, Result};
 pub use initializers::Initializer;
 pub use labels::Labels;
