@@ -22,7 +22,7 @@ pub enum Error {
         /// The shape that came.
         got: Shape,
         /// How to mend it; may be empty.
-        help: String,
+        help: Box<str>,
     },
     /// An argument lies outside its range.
     Argument {
@@ -83,7 +83,7 @@ impl Error {
         place: impl Into<String>,
         expected: impl Into<String>,
         got: impl Into<Shape>,
-        help: impl Into<String>,
+        help: impl Into<Box<str>>,
     ) -> Self {
         Error::Shape { place: place.into(), expected: expected.into(), got: got.into(), help: help.into() }
     }

@@ -25,7 +25,7 @@ use crate::{
 ///     .add(Conv2D::new(32, (3, 3)).strides(2).padding(Padding::Same).activation(Activation::Relu))
 ///     .build()?;
 /// assert_eq!(model.output_shape(), [14, 14, 32].into());
-/// # cornu::Result::Ok(())
+/// # Ok::<(), cornu::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2D {

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// let model = Sequential::new([784]).add(Dense::new(10).activation(Activation::Softmax)).build()?;
 /// assert_eq!(model.count_params(), 7850);
-/// # cornu::Result::Ok(())
+/// # Ok::<(), cornu::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {

@@ -45,7 +45,7 @@ pub trait LayerConfig: Clone + Debug + Send + Sync + 'static {
     ///
     /// let model = Sequential::new([4]).add(Dense::new(2).named("scores")).build()?;
     /// assert_eq!(model.get_layer("scores")?.count_params(), 10);
-    /// # cornu::Result::Ok(())
+    /// # Ok::<(), cornu::Error>(())
     /// ```
     fn named(self, name: impl Into<String>) -> Named<Self> {
         Named { layer: self, name: name.into() }
@@ -136,7 +136,7 @@ impl<'a> Build<'a> {
     }
 
     /// The error of a layer that cannot take the shape that comes in.
-    pub fn shape_error(&self, expected: impl Into<String>, help: impl Into<String>) -> Error {
+    pub fn shape_error(&self, expected: impl Into<String>, help: impl Into<Box<str>>) -> Error {
         Error::shape(self.place(), expected, self.input, help)
     }
 

@@ -15,7 +15,6 @@ pub(crate) struct Objective {
     head: Activation,
     output: Shape,
     metrics: Vec<Metric>,
-    names: Vec<String>,
 }
 
 /// The outputs of a batch, without the head, and what was wanted.
@@ -46,23 +45,16 @@ impl Objective {
         head: Activation,
         output: Shape,
     ) -> Result<Self> {
-        let place = || format!("compile: {}", loss.name());
-        loss.check(output).map_err(|message| Error::argument(place(), message))?;
-        let mut resolved = Vec::new();
-        let mut names = Vec::new();
-        for metric in metrics {
-            let name = metric.name();
-            let metric = metric
-                .resolve(loss.target_kind(), output)
-                .map_err(|message| Error::argument(format!("compile: metric {name}"), message))?;
-            if names.contains(&name) {
-                return Err(Error::argument(format!("compile: metric {name}"), "is given twice"));
+        loss.check(output).map_err(|message| Error::argument(format!("compile: {}", loss.name()), message))?;
+        let metrics: Vec<Metric> = metrics.into_iter().collect();
+        for (i, metric) in metrics.iter().enumerate() {
+            metric.check(loss.target_kind(), output).map_err(|message| Error::argument("compile: metrics", message))?;
+            if metrics[..i].contains(metric) {
+                return Err(Error::argument("compile: metrics", format!("{} is given twice", metric.name())));
             }
-            names.push(name);
-            resolved.push(metric);
         }
         let on_logits = loss.on_logits(head);
-        Ok(Objective { loss: Box::new(loss), on_logits, head, output, metrics: resolved, names })
+        Ok(Objective { loss: Box::new(loss), on_logits, head, output, metrics })
     }
 
     pub fn loss_name(&self) -> &'static str {
@@ -123,7 +115,7 @@ impl Objective {
     /// The means over the samples seen so far.
     pub fn means(&self, sums: &Sums) -> Score {
         let mean = |sum: f64| sum / sums.samples as f64;
-        let metrics = self.names.iter().zip(&sums.metrics).map(|(name, &sum)| (name.clone(), mean(sum)));
+        let metrics = self.metrics.iter().zip(&sums.metrics).map(|(metric, &sum)| (metric.name(), mean(sum)));
         Score { loss: mean(sums.loss), metrics: metrics.collect() }
     }
 }

@@ -58,7 +58,7 @@ impl Progress {
         if let Style::Bar(Some(bar)) = &self.style {
             bar.set_position(step as u64 + 1);
             // A message costs more than a position; more often than this nobody can read it.
-            if step % (self.steps / 100).max(1) == 0 {
+            if step.is_multiple_of((self.steps / 100).max(1)) {
                 let per_step = self.epoch_start.elapsed().as_secs_f64() * 1e3 / (step + 1) as f64;
                 bar.set_message(format!("{per_step:.1}ms/step - {}", score()));
             }

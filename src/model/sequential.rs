@@ -30,7 +30,7 @@ use crate::{
 ///     .add(Dense::new(10).activation(Activation::Softmax))
 ///     .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])?;
 /// assert_eq!(model.count_params(), 54_410);
-/// # cornu::Result::Ok(())
+/// # Ok::<(), cornu::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sequential {
@@ -186,7 +186,7 @@ impl Plan {
             stack += &row(" ", &format!("{} ({})", info.name, info.class_name), info.output_shape.to_string());
         }
         stack += &row(">", failed.class_name(), "does not fit here".to_owned());
-        Error::Shape { place, expected, got, help: if help.is_empty() { stack } else { help + stack.as_str() } }
+        Error::Shape { place, expected, got, help: format!("{help}{stack}").into() }
     }
 }
 
