@@ -1,7 +1,7 @@
 //! Reductions: over all elements, and over one axis, which the result lacks.
 
 use super::Tensor;
-use crate::{Error, Result, Scalar, Shape};
+use crate::{Error, Labels, Result, Scalar, Shape};
 
 impl<T: Scalar> Tensor<T> {
     /// The sum of all elements, accumulated in `f64`; 0 when there is none.
@@ -52,6 +52,28 @@ impl<T: Scalar> Tensor<T> {
     pub fn max_axis(&self, axis: usize) -> Result<Tensor<T>> {
         self.check_axis_not_empty("max_axis", axis)?;
         Ok(self.fold_axis(axis, T::neg_infinity(), |max, _, x| larger(max, x)))
+    }
+
+    /// Where the largest elements stand along `axis`, counted from 0, in row-major order of the other axes: the first
+    /// of equal ones, and, as in NumPy, the first NaN where there is one. Over the last axis of probabilities
+    /// `[n, classes]` these are the classes of the samples.
+    ///
+    /// ```
+    /// use cornu::{Labels, Tensor};
+    ///
+    /// let probabilities = Tensor::from([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]);
+    /// assert_eq!(probabilities.argmax(1)?, Labels::from(vec![1u8, 0]));
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When there is no such axis or nothing along it.
+    pub fn argmax(&self, axis: usize) -> Result<Labels> {
+        self.check_axis_not_empty("argmax", axis)?;
+        let winners = self.fold_axis(axis, (0, T::neg_infinity()), |(winner, max), i, x| {
+            if x > max || (x.is_nan() && !max.is_nan()) { (i, x) } else { (winner, max) }
+        });
+        Labels::try_from(winners.map(|(winner, _)| winner).into_data())
     }
 
     fn sum_f64(&self) -> f64 {
@@ -140,7 +162,22 @@ mod tests {
         assert_eq!(t.sum_axis(2).unwrap(), Tensor::from([[9.0, 9.0, 9.0], [9.0, 9.0, -3.0]]));
         assert_eq!(t.mean_axis(1).unwrap(), Tensor::from([[3.0, 6.0], [5.0, 0.0]]));
         assert_eq!(t.max_axis(1).unwrap(), Tensor::from([[5.0, 8.0], [9.0, 2.0]]));
+        assert_eq!(t.argmax(1).unwrap(), Labels::from(vec![2u8, 0, 1, 0]));
         assert_eq!(Tensor::from([1.0, 2.0]).sum_axis(0).unwrap(), Tensor::full((), 3.0));
+    }
+
+    #[test]
+    fn argmax_takes_the_first_of_equals_and_the_first_nan() {
+        let t = Tensor::from([
+            [1.0, 2.0, 2.0],
+            [f64::NEG_INFINITY; 3],
+            [1.0, f64::NAN, f64::INFINITY],
+            [f64::NAN, f64::NAN, 0.0],
+        ]);
+        assert_eq!(t.argmax(1).unwrap(), Labels::from(vec![1u8, 0, 1, 0]));
+        assert_eq!(Tensor::<f32>::zeros([1, 300]).argmax(0).unwrap().len(), 300);
+        let late = Tensor::from_fn([1, 300], |[_, j]| j as f32);
+        assert_eq!(late.argmax(1).unwrap().get(0), Some(299));
     }
 
     #[test]
@@ -150,9 +187,11 @@ mod tests {
         assert_eq!(t.sum_axis(1).unwrap(), Tensor::zeros(2));
         assert_eq!(t.sum_axis(0).unwrap(), Tensor::zeros(0));
         assert_eq!(t.max_axis(0).unwrap(), Tensor::zeros(0));
+        assert!(t.argmax(0).unwrap().is_empty());
         assert_eq!(t.mean().unwrap_err().to_string(), "mean: expected at least one element, got (2, 0)");
         assert!(t.max().is_err());
-        let error = t.max_axis(1).unwrap_err();
+        let error = t.argmax(1).unwrap_err();
+        assert_eq!(error.to_string(), "argmax: expected at least one element along axis 1, got (2, 0)");
         assert!(t.mean_axis(1).is_err());
         assert!(t.max_axis(1).is_err());
     }
@@ -162,7 +201,7 @@ mod tests {
         let t = Tensor::<f32>::zeros([2, 3]);
         let error = t.sum_axis(2).unwrap_err();
         assert_eq!(error.to_string(), "sum_axis: expected an axis below 2, the rank of shape (2, 3), got 2");
-        assert!(t.mean_axis(2).is_err() && t.max_axis(2).is_err());
+        assert!(t.mean_axis(2).is_err() && t.max_axis(2).is_err() && t.argmax(2).is_err());
         assert!(Tensor::full((), 1.0).sum_axis(0).is_err());
     }
 }
