@@ -12,6 +12,8 @@ pub type Rng = ChaCha8Rng;
 pub(crate) const WEIGHTS: u64 = u64::MAX;
 /// The stream of the shuffled order; its steps are the epochs.
 pub(crate) const SHUFFLE: u64 = u64::MAX - 1;
+/// The stream of random tensors; its steps are the distributions.
+pub(crate) const TENSOR: u64 = u64::MAX - 2;
 
 /// The generator of one sample in one step of a stream. The four numbers are the generator's key, so no two streams
 /// share a number.
