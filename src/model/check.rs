@@ -115,8 +115,7 @@ pub(crate) fn targets<'a, T: Scalar>(
                     "for one-hot rows, compile with CategoricalCrossentropy",
                 ));
             }
-            let labels = Labels::from(vec![0u8]);
-            let _ = values;
+            let labels = Labels::try_from(&values.to_tensor())?;
             below(method, &labels, output.last())?;
             Ok(Prepared::Labels(Cow::Owned(labels)))
         }

@@ -33,15 +33,17 @@ impl<T: Scalar> Model<T> {
 
         let trainable: usize = self.graph.layout.trainable().iter().map(|run| run.len()).sum();
         let optimizer = self.compiled.as_ref().map_or(0, |compiled| compiled.count_params());
-        let mut total = |name: &str, count: usize| {
-            let size = readable(count * size_of::<T>());
+        // Of all these numbers only the optimizer's step is an integer, of 8 bytes.
+        let step = if optimizer > 0 { size_of::<u64>() - size_of::<T>() } else { 0 };
+        let mut total = |name: &str, count: usize, step: usize| {
+            let size = readable(count * size_of::<T>() + step);
             writeln!(table, " {name} params: {} ({size})", grouped(count)).expect("writing to a string");
         };
-        total("Total", self.count_params() + optimizer);
-        total("Trainable", trainable);
-        total("Non-trainable", self.count_params() - trainable);
+        total("Total", self.count_params() + optimizer, step);
+        total("Trainable", trainable, 0);
+        total("Non-trainable", self.count_params() - trainable, 0);
         if optimizer > 0 {
-            total("Optimizer", optimizer);
+            total("Optimizer", optimizer, step);
         }
         let samples = if batch_size == 1 { "sample" } else { "samples" };
         table += &format!(" Memory for a batch of {batch_size} {samples}: ");
