@@ -1,0 +1,185 @@
+"""Asks Keras for golden values and writes them to tests/golden, where the Rust tests read them.
+
+    python data-scripts/golden.py
+
+A case is a line of one of the tables in golden_cases.py. Its random numbers are drawn from a generator that is seeded
+with the case's name, so that adding or removing a case changes no other, and a second run writes the same bytes.
+"""
+
+import json
+import math
+import os
+import zlib
+from pathlib import Path
+
+os.environ |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import activations, initializers, layers, losses, metrics, optimizers
+from golden_cases import GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS, OPTIMIZERS, PREDICTIONS
+from golden_cases import SHAPES, TARGETS, TRUNCATED_STD, WEIGHTED
+from keras.src.initializers.random_initializers import compute_fans
+from safetensors.numpy import save_file
+
+
+def gelu_tanh(x):
+    return activations.gelu(x, approximate=True)
+
+
+def random(name):
+    return np.random.default_rng(zlib.crc32(name.encode()))
+
+
+def layer_case(name, source, shape, kind):
+    """x, y and the gradients of sum(y * dy) by x and by each weight."""
+    rng = random(name)
+    layer = construct(source, layers)
+    x = tf.constant(INPUTS[kind](rng, shape), tf.float32)
+    layer.build(shape)
+    layer.set_weights([rng.standard_normal(w.shape) * 0.5 for w in layer.weights])
+    weights = [w.value for w in layer.weights]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=False)
+        dy = tf.constant(rng.standard_normal(y.shape), tf.float32)
+        objective = tf.reduce_sum(y * dy)
+    dx, *dw = tape.gradient(objective, [x, *weights])
+    numbered = {f"w{i}": w for i, w in enumerate(weights)} | {f"dw{i}": d for i, d in enumerate(dw)}
+    return {"x": x, "y": y, "dy": dy, "dx": dx, **numbered}
+
+
+def loss_case(name, source, true, pred, activation, weighted=False):
+    """The loss of each sample, their mean (the batch loss) and the mean's gradient by y_pred."""
+    rng = random(name)
+    y_true, y_pred = TARGETS[true](rng), PREDICTIONS[pred](rng)
+    if y_true.dtype != np.int32:
+        y_true = y_true.astype(np.float32)
+    y_pred = tf.constant(y_pred, tf.float32)
+    weight = np.array([0.5, 2.0, 0.0, 1.25], np.float32) if weighted else None
+    mean = construct(source, losses)
+    each = type(mean).from_config(mean.get_config() | {"reduction": "none"})
+    model = keras.Sequential([layers.Input(y_pred.shape[1:]), layers.Activation(activation or "linear")])
+
+    @tf.function  # as in fit: in a graph, the loss finds the logits behind a softmax or a sigmoid
+    def evaluate(y_pred):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            output = model(y_pred, training=True)
+            loss = mean(y_true, output, sample_weight=weight)
+        return loss, tape.gradient(loss, y_pred), each(y_true, output, sample_weight=weight)
+
+    loss, dy_pred, per_sample = evaluate(y_pred)
+    tensors = {"y_true": y_true, "y_pred": y_pred, "per_sample": per_sample, "loss": loss, "dy_pred": dy_pred}
+    return tensors | ({"sample_weight": weight} if weighted else {})
+
+
+def optimizer_case(name, source):
+    """Five steps from w0 by the gradients g0..g4; w1..w5 are the weights after each."""
+    rng = random(name)
+    weight = keras.Variable(rng.standard_normal((2, 3)), dtype="float32")
+    optimizer = construct(source, optimizers)
+    tensors = {"w0": weight.numpy()}
+    for step in range(5):
+        gradient = rng.standard_normal((2, 3)).astype(np.float32)
+        optimizer.apply([tf.constant(gradient)], [weight])
+        tensors |= {f"g{step}": gradient, f"w{step + 1}": weight.numpy()}
+    return tensors
+
+
+def metric_case(source, y_true, y_pred):
+    y_true, y_pred = np.array(y_true), np.array(y_pred, np.float32)
+    if y_true.dtype != np.int32:
+        y_true = y_true.astype(np.float32)
+    return {"y_true": y_true, "y_pred": y_pred, "value": construct(source, metrics)(y_true, y_pred)}
+
+
+def initializer_case(dims):
+    """The fans; the limit of the uniform and the sigma (before the cut) of the truncated normal initializers."""
+    fan_in, fan_out = compute_fans(dims)
+    values = {"shape": dims, "fan_in": fan_in, "fan_out": fan_out}
+    for name, (scale, fan, distribution) in INITIALIZERS.items():
+        variance = scale / (fan_in if fan == "in" else (fan_in + fan_out) / 2)
+        draw = initializers.get({"class_name": name, "config": {"seed": keras.random.SeedGenerator(0)}})
+        sample = np.concatenate([np.ravel(draw(dims)) for _ in range(max(1, 20_000 // math.prod(dims)))])
+        assert abs(sample.std() / math.sqrt(variance) - 1) < 0.02, (name, dims, sample.std(), variance)
+        if distribution == "uniform":
+            bound = values[f"{name}_limit"] = math.sqrt(3 * variance)
+        else:
+            bound = 2 * values.setdefault(f"{name}_stddev", math.sqrt(variance) / TRUNCATED_STD)
+        assert 0.99 * bound < abs(sample).max() <= 1.000001 * bound, (name, dims, abs(sample).max(), bound)
+    return values
+
+
+def construct(source, module):
+    """Evaluates a table's expression, such as "Conv2D(4, 3)", in a module of Keras."""
+    return eval(source, vars(activations) | {"gelu_tanh": gelu_tanh} | vars(module))
+
+
+def save(file, cases):
+    """Writes {case: {name: tensor}} as tensors named case/name."""
+    tensors = {f"{case}/{name}": np.asarray(t, order="C") for case, ts in cases.items() for name, t in ts.items()}
+    for name, t in tensors.items():
+        assert t.dtype in (np.float32, np.int32), (name, t.dtype)
+        assert np.isfinite(t).all(), name
+    save_file(tensors, GOLDEN / file)
+
+
+def table(titles, rows):
+    """A Markdown table."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines) + "\n"
+
+
+def shape(t):
+    return list(np.shape(t))
+
+
+def write_readme(layer_cases, loss_cases, metric_cases):
+    """Fills the tables of the cases into golden_readme.md."""
+    layer_rows = []
+    for name, source, x, kind in LAYERS:
+        case = layer_cases[name]
+        weights = ", ".join(str(shape(case[w])) for w in ("w0", "w1") if w in case)
+        layer_rows.append([name, f"`{source}`", list(x), kind, shape(case["y"]), weights])
+    loss_rows = []
+    for name, source, true, pred, activation in LOSSES:
+        case = loss_cases[name]
+        ins = [f"{true} {shape(case['y_true'])}", f"{pred} {shape(case['y_pred'])}", activation or ""]
+        loss_rows.append([name, f"`{source}`", *ins, "yes" * (name in WEIGHTED), f"{case['loss']:.6g}"])
+    metric_rows = []
+    for name, source, *_ in METRICS:
+        case = metric_cases[name]
+        metric_rows.append([name, f"`{source}`", shape(case["y_true"]), shape(case["y_pred"]), f"{case['value']:.6g}"])
+    tables = {
+        "layers": table(["case", "layer", "x", "what x holds", "y", "weights"], layer_rows),
+        "losses": table(["case", "loss", "y_true", "y_pred", "activation", "weighted too", "batch loss"], loss_rows),
+        "optimizers": table(["case", "optimizer"], [[name, f"`{source}`"] for name, source in OPTIMIZERS]),
+        "metrics": table(["case", "metric", "y_true", "y_pred", "value"], metric_rows),
+    }
+    template = Path(__file__).with_name("golden_readme.md").read_text()
+    (GOLDEN / "README.md").write_text(template.format(keras=keras.__version__, tf=tf.__version__, **tables))
+
+
+def main():
+    keras.utils.set_random_seed(0)
+    tf.config.experimental.enable_op_determinism()
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+
+    layer_cases = {name: layer_case(name, *case) for name, *case in LAYERS}
+    loss_cases = {name: loss_case(name, *case) for name, *case in LOSSES}
+    loss_cases |= {f"{n}_weighted": loss_case(n, *case, weighted=True) for n, *case in LOSSES if n in WEIGHTED}
+    metric_cases = {name: metric_case(*case) for name, *case in METRICS}
+    save("layers.safetensors", layer_cases)
+    save("losses.safetensors", loss_cases)
+    save("optimizers.safetensors", {name: optimizer_case(name, source) for name, source in OPTIMIZERS})
+    save("metrics.safetensors", metric_cases)
+    rows = [json.dumps(initializer_case(dims)) for dims in SHAPES]
+    (GOLDEN / "initializers.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
+
+    write_readme(layer_cases, loss_cases, metric_cases)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""The cases of golden.py, one line each, and the data of golden_trajectory.py. Knows neither Keras nor PyTorch."""
+
+import math
+from pathlib import Path
+
+import mnist_idx
+import numpy as np
+
+GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
+
+ACTIVATIONS = [
+    "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh", "softplus", "softmax",
+    "hard_sigmoid",
+]  # fmt: skip
+
+# --- layers -----------------------------------------------------------------------------------------------------------
+
+# What x holds: a function of (generator, shape).
+INPUTS = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "ties": lambda rng, shape: rng.integers(0, 3, shape),
+    "equal": lambda rng, shape: np.ones(shape),
+    "negative": lambda rng, shape: -0.1 - rng.random(shape),
+    "zero": lambda rng, shape: np.zeros(shape),
+    "grid": lambda rng, shape: np.linspace(-4, 4, math.prod(shape)).reshape(shape),
+    "±3": lambda rng, shape: np.resize([-3.0, 3.0], shape),
+}
+
+# (case, layer, shape of x with the batch, what x holds)
+LAYERS = [
+    ("conv2d_valid", "Conv2D(4, 3)", (2, 6, 7, 3), "normal"),
+    ("conv2d_same", "Conv2D(4, 3, padding='same')", (2, 5, 6, 3), "normal"),
+    ("conv2d_same_even_kernel", "Conv2D(4, (2, 4), padding='same')", (2, 5, 6, 3), "normal"),
+    ("conv2d_valid_stride2", "Conv2D(4, 3, strides=2)", (2, 7, 9, 3), "normal"),
+    ("conv2d_valid_stride2_leftover", "Conv2D(4, 3, strides=2)", (2, 8, 6, 3), "normal"),
+    ("conv2d_same_stride2_odd", "Conv2D(4, 3, strides=2, padding='same')", (2, 7, 5, 3), "normal"),
+    ("conv2d_same_stride2_even", "Conv2D(4, 3, strides=2, padding='same')", (2, 6, 8, 3), "normal"),
+    ("conv2d_valid_stride2x3_odd", "Conv2D(4, 3, strides=(2, 3))", (2, 7, 9, 3), "normal"),
+    ("conv2d_valid_stride2x3_even", "Conv2D(4, 3, strides=(2, 3))", (2, 6, 8, 3), "normal"),
+    ("conv2d_same_stride2x3_odd", "Conv2D(4, 3, strides=(2, 3), padding='same')", (2, 7, 9, 3), "normal"),
+    ("conv2d_same_stride2x3_even", "Conv2D(4, 3, strides=(2, 3), padding='same')", (2, 6, 8, 3), "normal"),
+    ("conv2d_same_stride_over_kernel", "Conv2D(4, 2, strides=3, padding='same')", (2, 7, 8, 3), "normal"),
+    ("conv2d_valid_dilation2", "Conv2D(4, 3, dilation_rate=2)", (2, 7, 8, 3), "normal"),
+    ("conv2d_same_dilation2", "Conv2D(4, 3, dilation_rate=2, padding='same')", (2, 5, 6, 3), "normal"),
+    ("conv2d_valid_dilation2x1", "Conv2D(4, 3, dilation_rate=(2, 1))", (2, 7, 5, 3), "normal"),
+    ("conv2d_groups2", "Conv2D(6, 3, groups=2)", (2, 5, 6, 4), "normal"),
+    ("conv2d_groups2_same_stride2", "Conv2D(6, 3, groups=2, strides=2, padding='same')", (2, 6, 7, 4), "normal"),
+    ("conv2d_no_bias", "Conv2D(4, 3, use_bias=False)", (2, 5, 6, 3), "normal"),
+    ("conv2d_1x1", "Conv2D(4, 1)", (2, 4, 5, 3), "normal"),
+    ("conv2d_kernel_is_image", "Conv2D(4, (4, 5))", (2, 4, 5, 3), "normal"),
+    ("conv2d_one_channel", "Conv2D(4, 3)", (2, 5, 6, 1), "normal"),
+    *((f"conv2d_{f}", f"Conv2D(3, 2, activation={f})", (2, 4, 4, 2), "normal") for f in ACTIVATIONS),
+    ("max_pooling2d_2x2", "MaxPooling2D(2)", (2, 6, 4, 3), "normal"),
+    ("max_pooling2d_2x2_odd", "MaxPooling2D(2)", (2, 5, 7, 3), "normal"),
+    ("max_pooling2d_2x2_same_odd", "MaxPooling2D(2, padding='same')", (2, 5, 7, 3), "normal"),
+    ("max_pooling2d_3x3_stride2", "MaxPooling2D(3, strides=2)", (2, 7, 8, 3), "normal"),
+    ("max_pooling2d_3x3_stride2_same", "MaxPooling2D(3, strides=2, padding='same')", (2, 7, 8, 3), "normal"),
+    ("max_pooling2d_2x3_stride1x2", "MaxPooling2D((2, 3), strides=(1, 2))", (2, 5, 7, 3), "normal"),
+    ("max_pooling2d_stride_over_pool_same", "MaxPooling2D(2, strides=3, padding='same')", (2, 8, 7, 3), "normal"),
+    ("max_pooling2d_ties", "MaxPooling2D(2)", (3, 6, 6, 2), "ties"),
+    ("max_pooling2d_ties_overlapping", "MaxPooling2D(3, strides=2, padding='same')", (3, 6, 7, 2), "ties"),
+    ("max_pooling2d_all_equal", "MaxPooling2D(2)", (2, 4, 4, 1), "equal"),
+    ("max_pooling2d_negative_same", "MaxPooling2D(3, strides=2, padding='same')", (2, 5, 6, 2), "negative"),
+    ("average_pooling2d_2x2", "AveragePooling2D(2)", (2, 6, 4, 3), "normal"),
+    ("average_pooling2d_2x2_odd", "AveragePooling2D(2)", (2, 5, 7, 3), "normal"),
+    ("average_pooling2d_2x2_same_odd", "AveragePooling2D(2, padding='same')", (2, 5, 7, 3), "normal"),
+    ("average_pooling2d_3x3_stride2", "AveragePooling2D(3, strides=2)", (2, 7, 8, 3), "normal"),
+    ("average_pooling2d_3x3_stride2_same", "AveragePooling2D(3, strides=2, padding='same')", (2, 7, 8, 3), "normal"),
+    ("average_pooling2d_2x3_stride1x2", "AveragePooling2D((2, 3), strides=(1, 2))", (2, 5, 7, 3), "normal"),
+    (
+        "average_pooling2d_stride_over_pool_same",
+        "AveragePooling2D(2, strides=3, padding='same')",
+        (2, 8, 7, 3),
+        "normal",
+    ),
+    ("global_average_pooling2d", "GlobalAveragePooling2D()", (2, 3, 4, 5), "normal"),
+    ("global_average_pooling2d_keepdims", "GlobalAveragePooling2D(keepdims=True)", (2, 3, 4, 5), "normal"),
+    ("global_max_pooling2d", "GlobalMaxPooling2D()", (2, 3, 4, 5), "normal"),
+    ("global_max_pooling2d_keepdims", "GlobalMaxPooling2D(keepdims=True)", (2, 3, 4, 5), "normal"),
+    ("global_max_pooling2d_ties", "GlobalMaxPooling2D()", (3, 3, 4, 2), "ties"),
+    ("dense", "Dense(4)", (3, 5), "normal"),
+    ("dense_no_bias", "Dense(4, use_bias=False)", (3, 5), "normal"),
+    ("dense_last_axis", "Dense(4)", (2, 3, 5), "normal"),
+    *((f"dense_{f}", f"Dense(4, activation={f})", (3, 5), "normal") for f in ACTIVATIONS),
+    ("flatten", "Flatten()", (2, 3, 4, 2), "normal"),
+    ("reshape", "Reshape((3, 8))", (2, 4, 6), "normal"),
+    ("reshape_inferred", "Reshape((2, -1, 3))", (2, 4, 6), "normal"),
+    *((f"activation_{f}", f"Activation({f})", (2, 8), "grid") for f in ACTIVATIONS),
+    *((f"activation_zero_{f}", f"Activation({f})", (1, 3), "zero") for f in ACTIVATIONS),
+    ("activation_kinks_hard_sigmoid", "Activation(hard_sigmoid)", (1, 2), "±3"),
+    ("zero_padding2d_1", "ZeroPadding2D(1)", (2, 2, 3, 2), "normal"),
+    ("zero_padding2d_1x2", "ZeroPadding2D((1, 2))", (2, 2, 3, 2), "normal"),
+    ("zero_padding2d_sides", "ZeroPadding2D(((1, 2), (0, 3)))", (2, 2, 3, 2), "normal"),
+    ("rescaling", "Rescaling(1 / 127.5, offset=-1.0)", (2, 2, 3, 1), "normal"),
+    ("dropout_inference", "Dropout(0.5)", (2, 8), "normal"),
+]
+
+# --- losses -----------------------------------------------------------------------------------------------------------
+
+N, CLASSES = 4, 5
+
+# A function of (generator) for y_true and y_pred.
+TARGETS = {
+    "labels": lambda rng: rng.integers(0, CLASSES, N).astype(np.int32),
+    "one-hot": lambda rng: np.eye(CLASSES)[rng.integers(0, CLASSES, N)],
+    "bits": lambda rng: rng.integers(0, 2, (N, 3)),
+    "bit": lambda rng: np.resize([0, 1], (N, 1)),
+    "normal": lambda rng: rng.standard_normal((N, 3)),
+    "normal rank 3": lambda rng: rng.standard_normal((N, 2, 3)),
+}
+PREDICTIONS = {
+    "logits": lambda rng: 2 * rng.standard_normal((N, CLASSES)),
+    "big logits": lambda rng: 100 * rng.integers(-1, 2, (N, CLASSES)),
+    "probabilities": lambda rng: rng.dirichlet(np.ones(CLASSES), N),
+    "unnormalized": lambda rng: 0.05 + 0.7 * rng.random((N, CLASSES)),
+    "zeros and ones": lambda rng: np.eye(CLASSES)[[0, 1, 2, 3]],
+    "some zeros": lambda rng: np.resize([0.5, 0.3, 0.0, 0.2, 0.0], (N, CLASSES)),
+    "bit logits": lambda rng: 2 * rng.standard_normal((N, 3)),
+    "big bit logits": lambda rng: 100 * rng.integers(-1, 2, (N, 3)),
+    "bit probabilities": lambda rng: rng.random((N, 3)),
+    "bit zeros and ones": lambda rng: rng.integers(0, 2, (N, 3)),
+    "some bit zeros": lambda rng: np.resize([0.0, 0.3, 1.0], (N, 3)),
+    "logit": lambda rng: 2 * rng.standard_normal((N, 1)),
+    "big logit": lambda rng: np.resize([100, 100, -100, -100], (N, 1)),
+    "normal": TARGETS["normal"],
+    "normal rank 3": TARGETS["normal rank 3"],
+}
+
+SPARSE, CATEGORICAL, BINARY = "SparseCategoricalCrossentropy", "CategoricalCrossentropy", "BinaryCrossentropy"
+SMOOTH = "label_smoothing=0.1"
+
+# (case, loss, y_true, y_pred, last activation: y_pred is what goes into it)
+LOSSES = [
+    ("sparse_logits", f"{SPARSE}(from_logits=True)", "labels", "logits", None),
+    ("sparse_big_logits", f"{SPARSE}(from_logits=True)", "labels", "big logits", None),
+    ("sparse_probabilities", f"{SPARSE}()", "labels", "probabilities", None),
+    ("sparse_unnormalized", f"{SPARSE}()", "labels", "unnormalized", None),
+    ("sparse_zeros_and_ones", f"{SPARSE}()", "labels", "zeros and ones", None),
+    ("sparse_some_zeros", f"{SPARSE}()", "labels", "some zeros", None),
+    ("categorical_logits", f"{CATEGORICAL}(from_logits=True)", "one-hot", "logits", None),
+    ("categorical_logits_smooth", f"{CATEGORICAL}(from_logits=True, {SMOOTH})", "one-hot", "logits", None),
+    ("categorical_probabilities", f"{CATEGORICAL}()", "one-hot", "probabilities", None),
+    ("categorical_probabilities_smooth", f"{CATEGORICAL}({SMOOTH})", "one-hot", "probabilities", None),
+    ("categorical_unnormalized", f"{CATEGORICAL}()", "one-hot", "unnormalized", None),
+    ("categorical_zeros_and_ones", f"{CATEGORICAL}()", "one-hot", "zeros and ones", None),
+    ("categorical_some_zeros", f"{CATEGORICAL}()", "one-hot", "some zeros", None),
+    ("binary_logits", f"{BINARY}(from_logits=True)", "bits", "bit logits", None),
+    ("binary_logits_smooth", f"{BINARY}(from_logits=True, {SMOOTH})", "bits", "bit logits", None),
+    ("binary_big_logits", f"{BINARY}(from_logits=True)", "bits", "big bit logits", None),
+    ("binary_probabilities", f"{BINARY}()", "bits", "bit probabilities", None),
+    ("binary_probabilities_smooth", f"{BINARY}({SMOOTH})", "bits", "bit probabilities", None),
+    ("binary_zeros_and_ones", f"{BINARY}()", "bits", "bit zeros and ones", None),
+    ("binary_some_zeros", f"{BINARY}()", "bits", "some bit zeros", None),
+    ("mse", "MeanSquaredError()", "normal", "normal", None),
+    ("mse_rank3", "MeanSquaredError()", "normal rank 3", "normal rank 3", None),
+    ("mae", "MeanAbsoluteError()", "normal", "normal", None),
+    ("huber", "Huber()", "normal", "normal", None),
+    ("huber_delta_half", "Huber(delta=0.5)", "normal", "normal", None),
+    ("softmax_sparse", f"{SPARSE}()", "labels", "logits", "softmax"),
+    ("softmax_sparse_big", f"{SPARSE}()", "labels", "big logits", "softmax"),
+    ("softmax_categorical", f"{CATEGORICAL}()", "one-hot", "logits", "softmax"),
+    ("softmax_categorical_big", f"{CATEGORICAL}()", "one-hot", "big logits", "softmax"),
+    ("softmax_categorical_smooth", f"{CATEGORICAL}({SMOOTH})", "one-hot", "logits", "softmax"),
+    ("sigmoid_binary", f"{BINARY}()", "bits", "bit logits", "sigmoid"),
+    ("sigmoid_binary_one_unit", f"{BINARY}()", "bit", "logit", "sigmoid"),
+    ("sigmoid_binary_one_unit_big", f"{BINARY}()", "bit", "big logit", "sigmoid"),
+]
+WEIGHTED = ["sparse_probabilities", "categorical_logits", "binary_logits", "mse", "huber", "softmax_sparse"]
+
+# --- optimizers -------------------------------------------------------------------------------------------------------
+
+OPTIMIZERS = [
+    ("sgd", "SGD()"),
+    ("sgd_momentum", "SGD(learning_rate=0.1, momentum=0.9)"),
+    ("sgd_nesterov", "SGD(learning_rate=0.1, momentum=0.9, nesterov=True)"),
+    ("sgd_weight_decay", "SGD(learning_rate=0.1, weight_decay=0.05)"),
+    ("sgd_clipnorm", "SGD(learning_rate=0.1, clipnorm=1.0)"),
+    ("sgd_clipvalue", "SGD(learning_rate=0.1, clipvalue=0.5)"),
+    ("adam", "Adam()"),
+    ("adam_options", "Adam(learning_rate=0.01, beta_1=0.8, beta_2=0.9, epsilon=1e-3)"),
+    ("adamw", "AdamW()"),
+]
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+TIES = [
+    [3, 1, 3, 3, 0, 2],
+    [0, 1, 2, 3, 4, 4],
+    [1, 1, 1, 1, 1, 1],
+    [5, 4, 3, 2, 1, 0],
+    [5, 4, 3, 2, 1, 0],
+    [2, 2, 2, 1, 1, 1],
+]
+SCORES = [
+    [1, 2, 9, 0, 3, 4],
+    [6, 1, 2, 3, 5, 4],
+    [1, 2, 3, 4, 5, 6],
+    [1, 4, 2, 6, 5, 3],
+    [5, 4, 3, 2, 1, 0],
+    [6, 5, 4, 3, 2, 1],
+]
+BITS, CHANCES = [[1], [0], [1], [0], [1]], [[0.5], [0.2], [0.51], [0.9], [1.0]]
+REALS = [[1, 2], [3, 4], [-1, 0.5]], [[0.5, 2.5], [3, 1], [1, -0.5]]
+LABELS = np.array([2, 4, 5, 1, 5, 3], np.int32)
+ONE_HOT = np.eye(6)[LABELS]
+
+# (case, metric, y_true, y_pred)
+METRICS = [
+    ("accuracy_sparse", "SparseCategoricalAccuracy()", LABELS, SCORES),
+    ("accuracy_sparse_ties", "SparseCategoricalAccuracy()", LABELS, TIES),
+    ("accuracy_categorical", "CategoricalAccuracy()", ONE_HOT, SCORES),
+    ("accuracy_binary", "BinaryAccuracy()", BITS, CHANCES),
+    ("accuracy_binary_many", "BinaryAccuracy()", [[1, 0, 1], [0, 0, 1]], [[0.6, 0.5, 0.4], [0.2, 0.7, 0.9]]),
+    *((f"top{k}_sparse", f"SparseTopKCategoricalAccuracy(k={k})", LABELS, SCORES) for k in (1, 2, 5)),
+    *((f"top{k}_sparse_ties", f"SparseTopKCategoricalAccuracy(k={k})", LABELS, TIES) for k in (1, 2, 5)),
+    *((f"top{k}_categorical", f"TopKCategoricalAccuracy(k={k})", ONE_HOT, SCORES) for k in (1, 2, 5)),
+    ("mse", "MeanSquaredError()", *REALS),
+    ("mae", "MeanAbsoluteError()", *REALS),
+]
+
+# --- initializers -----------------------------------------------------------------------------------------------------
+
+SHAPES = [(10,), (784, 10), (3, 3, 1, 32), (3, 3, 32, 64), (5, 2, 4, 6), (1, 1, 16, 8)]
+# name: (scale, which fan, distribution), the arguments of Keras's VarianceScaling
+INITIALIZERS = {
+    "glorot_uniform": (1, "avg", "uniform"),
+    "glorot_normal": (1, "avg", "truncated_normal"),
+    "he_uniform": (2, "in", "uniform"),
+    "he_normal": (2, "in", "truncated_normal"),
+    "lecun_uniform": (1, "in", "uniform"),
+    "lecun_normal": (1, "in", "truncated_normal"),
+}
+TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at two sigma
+
+# --- trajectory ------------------------------------------------------------------------------------------------------
+
+
+def mnist_data(steps=100, batch=64):
+    """Training images times float32(1/255) and labels, and a permutation of the first of them, cut into batches."""
+    images, labels = mnist_idx.load("train")
+    indices = np.random.default_rng(0).permutation(steps * batch).reshape(steps, batch)
+    return images[: steps * batch] * np.float32(1 / 255), labels.astype(np.int32), indices.astype(np.int32)
