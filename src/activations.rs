@@ -4,6 +4,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 use crate::{
     Result, Scalar, Shape,
+    kernels::simd::vectorized,
     layers::{Backward, Build, Forward, Layer, LayerConfig, Taped},
     tensor::{View, ViewMut},
 };
@@ -223,17 +224,27 @@ impl Activation {
 }
 
 fn map<T: Scalar>(z: &mut [T], f: impl Fn(T) -> T) {
-    for z in z {
-        *z = f(*z);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for z in z {
+                *z = f(*z);
+            }
+        },
+    );
 }
 
 /// Overwrites each `dy` with `f(a, dy)`.
 fn chain<T: Scalar>(a: &[T], dy: &mut [T], f: impl Fn(T, T) -> T) {
     assert_eq!(a.len(), dy.len(), "one gradient for each element");
-    for (&a, dy) in a.iter().zip(dy) {
-        *dy = f(a, *dy);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for (dy, &a) in dy.iter_mut().zip(a) {
+                *dy = f(a, *dy);
+            }
+        },
+    );
 }
 
 fn sigmoid<T: Scalar>(z: T) -> T {

@@ -9,7 +9,7 @@ use std::{
 use num_traits::Float;
 
 use crate::{
-    kernels::gemm::Gemm,
+    kernels::{gemm::Gemm, tile::Tile},
     layers::erased::{DynLayer, Erased},
     optimizers::erased::{DynOptimizer, ErasedOptimizer},
 };
@@ -28,6 +28,7 @@ pub trait Scalar:
     sealed::Sealed
     + Float
     + Gemm
+    + Tile
     + AddAssign
     + SubAssign
     + MulAssign

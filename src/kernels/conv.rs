@@ -1,25 +1,15 @@
-//! Convolution, its gradient to the input and its gradient to the kernel, by im2col and a matrix product.
+//! Convolution, its gradient to the input and its gradient to the kernel.
 //!
 //! ```text
 //! y[n, oy, ox, f] = bias[f] + sum over ky, kx, c of x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, c] kernel[ky, kx, c, f]
 //! ```
 //!
-//! The outputs are computed in blocks of lines, so that a block's columns stay in the L2 cache between im2col, which
-//! writes them, and the product, which reads them.
-
-use std::ops::Range;
+//! Where the CPU has a hand-written tile, [`conv_direct`] computes them, and elsewhere [`conv_im2col`], the textbook way, which is also
+//! the reference that the first is tested against.
 
 use num_traits::Float;
 
-use super::{
-    Window,
-    gemm::{Gemm, Matrix},
-    im2col::{Channels, col2im, im2col},
-    reduce,
-};
-
-/// How many bytes of columns are computed at a time: half of a common L2 cache.
-const BLOCK_BYTES: usize = 256 * 1024;
+use super::{Window, conv_direct, conv_im2col, gemm::Gemm, tile::Tile};
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,66 +40,22 @@ impl Conv {
         self.patch() * self.filters
     }
 
+    /// The elements that one output of one group sees.
+    pub fn patch(&self) -> usize {
+        self.window.taps() * self.channels / self.groups
+    }
+
     /// Floating-point operations of the forward pass for one sample; each gradient takes as many.
     pub fn flops(&self) -> usize {
         2 * self.window.outputs() * self.kernel_len()
     }
 
     /// How many elements of scratch memory the kernels below need.
-    pub fn scratch_len<T>(&self) -> usize {
-        self.lines_per_block::<T>() * self.window.output[1] * self.patch()
-    }
-
-    /// The elements that one output of one group sees.
-    fn patch(&self) -> usize {
-        self.window.taps() * self.channels / self.groups
-    }
-
-    fn lines_per_block<T>(&self) -> usize {
-        let line = self.window.output[1] * self.patch() * size_of::<T>();
-        (BLOCK_BYTES / line.max(1)).max(1)
-    }
-
-    /// The blocks of output lines of `n` samples.
-    fn blocks<T>(&self, n: usize) -> impl Iterator<Item = Range<usize>> + use<T> {
-        let (lines, step) = (n * self.window.output[0], self.lines_per_block::<T>());
-        (0..lines).step_by(step).map(move |start| start..(start + step).min(lines))
-    }
-
-    /// The groups: the channels that each sees, and the filters that it computes.
-    fn parts(&self) -> impl Iterator<Item = (Channels, Range<usize>)> + use<> {
-        let (count, filters) = (self.channels / self.groups, self.filters / self.groups);
-        let total = self.channels;
-        (0..self.groups).map(move |g| (Channels { total, first: g * count, count }, g * filters..(g + 1) * filters))
-    }
-
-    /// The weights of one group as a matrix, `[patch, filters / groups]`.
-    fn weights<'a, T>(&self, kernel: &'a [T], filters: &Range<usize>) -> Matrix<'a, T> {
-        Matrix::with_stride(&kernel[filters.start..], self.patch(), filters.len(), self.filters)
-    }
-
-    /// The columns of a block: written by im2col into scratch, or, where each output sees one pixel, the image itself.
-    fn columns<'a, T: Float>(
-        &self,
-        channels: Channels,
-        x: &'a [T],
-        lines: Range<usize>,
-        scratch: &'a mut [T],
-    ) -> Matrix<'a, T> {
-        let rows = lines.len() * self.window.output[1];
-        if self.window.is_pointwise() {
-            let first = lines.start * self.window.output[1] * channels.total + channels.first;
-            return Matrix::with_stride(&x[first..], rows, channels.count, channels.total);
+    pub fn scratch_len<T: Tile>(&self) -> usize {
+        match T::tile() {
+            Some(_) => conv_direct::scratch_len(self),
+            None => conv_im2col::scratch_len::<T>(self),
         }
-        let columns = &mut scratch[..rows * self.patch()];
-        im2col(&self.window, channels, x, lines, columns);
-        Matrix::new(columns, rows, self.patch())
-    }
-
-    /// The elements of the output (or of its gradient) that a block of lines holds.
-    fn outputs(&self, lines: &Range<usize>) -> Range<usize> {
-        let line = self.window.output[1] * self.filters;
-        lines.start * line..lines.end * line
     }
 }
 
@@ -118,7 +64,7 @@ impl Conv {
 ///
 /// `x: [n, h, w, cin]`, `kernel: [kh, kw, cin / groups, cout]`, `bias: [cout]`; `scratch` has
 /// [`scratch_len`](Conv::scratch_len) elements.
-pub fn forward<T: Float + Gemm>(
+pub fn forward<T: Float + Gemm + Tile>(
     conv: &Conv,
     x: &[T],
     kernel: &[T],
@@ -127,48 +73,25 @@ pub fn forward<T: Float + Gemm>(
     scratch: &mut [T],
     epilogue: impl Fn(&mut [T]),
 ) {
-    let n = x.len() / conv.input_len();
-    for lines in conv.blocks::<T>(n) {
-        let y = &mut y[conv.outputs(&lines)];
-        if let Some(bias) = bias {
-            reduce::fill_rows(bias, y);
-        }
-        let beta = if bias.is_some() { T::one() } else { T::zero() };
-        for (channels, filters) in conv.parts() {
-            let columns = conv.columns(channels, x, lines.clone(), scratch);
-            T::gemm(columns, conv.weights(kernel, &filters), beta, &mut y[filters.start..], conv.filters);
-        }
-        epilogue(y);
+    match T::tile() {
+        Some(tile) => conv_direct::forward(tile, conv, x, kernel, bias, y, scratch, epilogue),
+        None => conv_im2col::forward(conv, x, kernel, bias, y, scratch, epilogue),
     }
 }
 
 /// Adds to `dkernel: [kh, kw, cin / groups, cout]` the gradient to the kernel, from `x: [n, h, w, cin]` and
 /// `dy: [n, oh, ow, cout]`.
-pub fn kernel_gradient<T: Float + Gemm>(conv: &Conv, x: &[T], dy: &[T], dkernel: &mut [T], scratch: &mut [T]) {
-    let n = x.len() / conv.input_len();
-    for lines in conv.blocks::<T>(n) {
-        let dy = &dy[conv.outputs(&lines)];
-        for (channels, filters) in conv.parts() {
-            let columns = conv.columns(channels, x, lines.clone(), scratch);
-            let rows = dy.len() / conv.filters;
-            let dy = Matrix::with_stride(&dy[filters.start..], rows, filters.len(), conv.filters);
-            T::gemm(columns.t(), dy, T::one(), &mut dkernel[filters.start..], conv.filters);
-        }
+pub fn kernel_gradient<T: Float + Gemm + Tile>(conv: &Conv, x: &[T], dy: &[T], dkernel: &mut [T], scratch: &mut [T]) {
+    match T::tile() {
+        Some(tile) => conv_direct::kernel_gradient(tile, conv, x, dy, dkernel, scratch),
+        None => conv_im2col::kernel_gradient(conv, x, dy, dkernel, scratch),
     }
 }
 
 /// Overwrites `dx: [n, h, w, cin]` with the gradient to the input, from `dy: [n, oh, ow, cout]`.
-pub fn input_gradient<T: Float + Gemm>(conv: &Conv, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
-    let n = dx.len() / conv.input_len();
-    dx.fill(T::zero());
-    for lines in conv.blocks::<T>(n) {
-        let dy = &dy[conv.outputs(&lines)];
-        for (channels, filters) in conv.parts() {
-            let rows = dy.len() / conv.filters;
-            let dy = Matrix::with_stride(&dy[filters.start..], rows, filters.len(), conv.filters);
-            let columns = &mut scratch[..rows * conv.patch()];
-            T::gemm(dy, conv.weights(kernel, &filters).t(), T::zero(), columns, conv.patch());
-            col2im(&conv.window, channels, columns, lines.clone(), dx);
-        }
+pub fn input_gradient<T: Float + Gemm + Tile>(conv: &Conv, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
+    match T::tile() {
+        Some(tile) => conv_direct::input_gradient(tile, conv, kernel, dy, dx, scratch),
+        None => conv_im2col::input_gradient(conv, kernel, dy, dx, scratch),
     }
 }

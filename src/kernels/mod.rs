@@ -6,12 +6,18 @@
 //! Images are channels-last, `[n, h, w, c]`, and the kernels of a convolution `[kh, kw, cin / groups, cout]`, as in
 //! Keras.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 pub mod conv;
+pub mod conv_direct;
+pub mod conv_im2col;
 pub mod dense;
 pub mod gemm;
 pub mod im2col;
 pub mod pool;
 pub mod reduce;
+pub mod simd;
+pub mod tile;
 mod window;
 
 pub use window::Window;

@@ -1,8 +1,13 @@
 //! Pooling: the maximum or the mean of the pixels in a window, for each channel.
 
+use std::ops::Range;
+
 use num_traits::Float;
 
-use super::Window;
+use super::{Window, simd::vectorized};
+
+/// Channels that are pooled at a time, in registers.
+const LANES: usize = 8;
 
 /// The sizes of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,88 +18,157 @@ pub struct Pool {
     pub channels: usize,
 }
 
-impl Pool {
-    /// Calls `visit(input, output, tap, taps)` for each tap that lies in the image: where the channels of its pixel
-    /// start, where those of its output start, its number, and how many taps of that output lie in the image.
-    #[inline]
-    fn for_each_tap(&self, n: usize, mut visit: impl FnMut(usize, usize, usize, usize)) {
-        let window = &self.window;
-        let ([oh, ow], [_, kw]) = (window.output, window.kernel);
-        for sample in 0..n {
-            for oy in 0..oh {
-                let down = window.taps_inside(0, oy);
-                for ox in 0..ow {
-                    let across = window.taps_inside(1, ox);
-                    let taps = down.len() * across.len();
-                    let output = ((sample * oh + oy) * ow + ox) * self.channels;
-                    for ky in down.clone() {
-                        let iy = oy * window.strides[0] + ky * window.dilation[0] - window.padding[0];
-                        for kx in across.clone() {
-                            let ix = ox * window.strides[1] + kx * window.dilation[1] - window.padding[1];
-                            let input = ((sample * window.input[0] + iy) * window.input[1] + ix) * self.channels;
-                            visit(input, output, ky * kw + kx, taps);
-                        }
-                    }
-                }
+/// The taps of one output that lie in the image.
+#[derive(Clone)]
+struct Taps {
+    down: Range<usize>,
+    across: Range<usize>,
+    /// The width of the window.
+    kw: usize,
+    /// Where the channels of tap `(0, 0)`, which may lie in the padding, would start; it wraps below 0 then.
+    origin: usize,
+    /// How far the taps are apart.
+    line_stride: usize,
+    pixel_stride: usize,
+}
+
+impl Taps {
+    fn count(&self) -> usize {
+        self.down.len() * self.across.len()
+    }
+
+    /// For each tap, where its channels start, and its number `ky * kw + kx`.
+    #[inline(always)]
+    fn for_each(&self, mut visit: impl FnMut(usize, u32)) {
+        for ky in self.down.clone() {
+            for kx in self.across.clone() {
+                let input = self.origin.wrapping_add(ky * self.line_stride).wrapping_add(kx * self.pixel_stride);
+                visit(input, (ky * self.kw + kx) as u32);
             }
         }
     }
+}
 
-    fn samples<T>(&self, y: &[T]) -> usize {
-        y.len() / (self.window.outputs() * self.channels)
+impl Pool {
+    /// Calls `visit` with the taps of each output and where its channels start.
+    #[inline(always)]
+    fn for_each_output(&self, outputs: usize, mut visit: impl FnMut(Taps, usize)) {
+        let (window, c) = (&self.window, self.channels);
+        let [oh, ow] = window.output;
+        let pixel = |axis: usize, output: usize| (output * window.strides[axis]).wrapping_sub(window.padding[axis]);
+        for sample in 0..outputs / (window.outputs() * c) {
+            for oy in 0..oh {
+                let down = window.taps_inside(0, oy);
+                let line = pixel(0, oy).wrapping_add(sample * window.input[0]).wrapping_mul(window.input[1]);
+                for ox in 0..ow {
+                    let taps = Taps {
+                        down: down.clone(),
+                        across: window.taps_inside(1, ox),
+                        kw: window.kernel[1],
+                        origin: line.wrapping_add(pixel(1, ox)).wrapping_mul(c),
+                        line_stride: window.dilation[0] * window.input[1] * c,
+                        pixel_stride: window.dilation[1] * c,
+                    };
+                    visit(taps, ((sample * oh + oy) * ow + ox) * c);
+                }
+            }
+        }
     }
 }
 
 /// The maximum: overwrites `y: [n, oh, ow, c]` and `winners`, as long, with the number `ky * kw + kx` of the tap that
 /// won; a tie goes to the first. A NaN wins. `x: [n, h, w, c]`.
 pub fn max<T: Float>(pool: &Pool, x: &[T], y: &mut [T], winners: &mut [u32]) {
-    y.fill(T::neg_infinity());
-    winners.fill(0);
-    let c = pool.channels;
-    pool.for_each_tap(pool.samples(y), |input, output, tap, _| {
-        let (x, y, winners) = (&x[input..][..c], &mut y[output..][..c], &mut winners[output..][..c]);
-        for ((&x, y), winner) in x.iter().zip(y).zip(winners) {
-            let wins = x > *y || x.is_nan();
-            *y = if wins { x } else { *y };
-            *winner = if wins { tap as u32 } else { *winner };
+    vectorized(
+        #[inline(always)]
+        || {
+            pool.for_each_output(y.len(), |taps, output| {
+                let (y, winners) = (&mut y[output..][..pool.channels], &mut winners[output..][..pool.channels]);
+                let (y, y_rest) = y.as_chunks_mut::<LANES>();
+                let (winners, winners_rest) = winners.as_chunks_mut::<LANES>();
+                for (i, (y, winner)) in y.iter_mut().zip(winners).enumerate() {
+                    (*y, *winner) = max_of::<T, LANES>(&taps, x, i * LANES);
+                }
+                let first = y.len() * LANES;
+                for (i, (y, winner)) in y_rest.iter_mut().zip(winners_rest).enumerate() {
+                    let ([best], [tap]) = max_of::<T, 1>(&taps, x, first + i);
+                    (*y, *winner) = (best, tap);
+                }
+            });
+        },
+    );
+}
+
+/// The maxima and the winners of `N` channels from `channel` on.
+#[inline(always)]
+fn max_of<T: Float, const N: usize>(taps: &Taps, x: &[T], channel: usize) -> ([T; N], [u32; N]) {
+    let (mut best, mut winner) = ([T::neg_infinity(); N], [0; N]);
+    taps.for_each(|input, tap| {
+        let x: &[T; N] = x[input + channel..].first_chunk().expect("a pixel has all channels");
+        for i in 0..N {
+            let wins = x[i] > best[i] || x[i].is_nan();
+            best[i] = if wins { x[i] } else { best[i] };
+            winner[i] = if wins { tap } else { winner[i] };
         }
     });
+    (best, winner)
 }
 
 /// The gradient of [`max`]: overwrites `dx: [n, h, w, c]`; a winner gets the gradient `dy` of its output.
 pub fn max_gradient<T: Float>(pool: &Pool, dy: &[T], winners: &[u32], dx: &mut [T]) {
     dx.fill(T::zero());
-    let c = pool.channels;
-    pool.for_each_tap(pool.samples(dy), |input, output, tap, _| {
-        let (dx, dy, winners) = (&mut dx[input..][..c], &dy[output..][..c], &winners[output..][..c]);
-        for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(winners) {
-            *dx = *dx + if winner == tap as u32 { dy } else { T::zero() };
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            pool.for_each_output(dy.len(), |taps, output| {
+                let (dy, winners) = (&dy[output..][..pool.channels], &winners[output..][..pool.channels]);
+                taps.for_each(|input, tap| {
+                    let dx = &mut dx[input..][..pool.channels];
+                    for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(winners) {
+                        *dx = *dx + if winner == tap { dy } else { T::zero() };
+                    }
+                });
+            });
+        },
+    );
 }
 
 /// The mean over the taps that lie in the image: overwrites `y: [n, oh, ow, c]`. `x: [n, h, w, c]`.
 pub fn average<T: Float>(pool: &Pool, x: &[T], y: &mut [T]) {
     y.fill(T::zero());
-    let c = pool.channels;
-    pool.for_each_tap(pool.samples(y), |input, output, _, taps| {
-        let share = reciprocal::<T>(taps);
-        for (y, &x) in y[output..][..c].iter_mut().zip(&x[input..][..c]) {
-            *y = *y + x * share;
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            pool.for_each_output(y.len(), |taps, output| {
+                let share = reciprocal::<T>(taps.count());
+                let y = &mut y[output..][..pool.channels];
+                taps.for_each(|input, _| {
+                    for (y, &x) in y.iter_mut().zip(&x[input..][..pool.channels]) {
+                        *y = *y + x * share;
+                    }
+                });
+            });
+        },
+    );
 }
 
 /// The gradient of [`average`]: overwrites `dx: [n, h, w, c]`.
 pub fn average_gradient<T: Float>(pool: &Pool, dy: &[T], dx: &mut [T]) {
     dx.fill(T::zero());
-    let c = pool.channels;
-    pool.for_each_tap(pool.samples(dy), |input, output, _, taps| {
-        let share = reciprocal::<T>(taps);
-        for (dx, &dy) in dx[input..][..c].iter_mut().zip(&dy[output..][..c]) {
-            *dx = *dx + dy * share;
-        }
-    });
+    vectorized(
+        #[inline(always)]
+        || {
+            pool.for_each_output(dy.len(), |taps, output| {
+                let share = reciprocal::<T>(taps.count());
+                let dy = &dy[output..][..pool.channels];
+                taps.for_each(|input, _| {
+                    for (dx, &dy) in dx[input..][..pool.channels].iter_mut().zip(dy) {
+                        *dx = *dx + dy * share;
+                    }
+                });
+            });
+        },
+    );
 }
 
 fn reciprocal<T: Float>(count: usize) -> T {

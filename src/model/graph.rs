@@ -46,7 +46,7 @@ pub(crate) struct Segment {
 
 /// What a shard's activations should take at most, a part of a common L2 cache (512 KiB and more). A constant, since the
 /// size of a shard decides the order of additions, and so the bits.
-const SHARD_BYTES: usize = 256 * 1024;
+const SHARD_BYTES: usize = 640 * 1024;
 const MAX_SHARD: usize = 16;
 
 impl Node {

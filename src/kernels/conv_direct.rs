@@ -1,0 +1,447 @@
+//! Convolution and its gradients without im2col: the register tile reads each operand where it is.
+//!
+//! | | rows of the tile | columns | steps |
+//! | --- | --- | --- | --- |
+//! | output | pixels of the output | filters | the taps and channels of a window |
+//! | gradient to the kernel | taps and channels | filters | the pixels of the output |
+//! | gradient to the input | pixels of the input that one tap reads | channels | the filters |
+//!
+//! What a tile reads as B (the kernel, its transpose, a part of `dy`) is packed into panels of [`NR`] columns, so that it is
+//! read in one stream and columns that do not exist are 0. An image with padding is copied into a frame of zeros first, so that no
+//! tap needs a test.
+
+use std::{ops::Range, ptr};
+
+use num_traits::Float;
+
+use super::{
+    conv::Conv,
+    tile::{MR, NR, Steps, TileFn},
+};
+
+/// Pixels of the output that are worked on at a time in the backward pass: their panel of `dy` stays in the L1 cache.
+const BLOCK_PIXELS: usize = 128;
+
+/// How many elements of scratch memory the kernels of this module need.
+pub fn scratch_len(conv: &Conv) -> usize {
+    let plan = Plan::new(conv);
+    let panels = [plan.kernel_panels(), plan.transposed_panels(), plan.pixels_per_block() * NR];
+    plan.frame_len() + panels.into_iter().max().unwrap_or(0)
+}
+
+/// [`conv::forward`](super::conv::forward).
+pub fn forward<T: Float>(
+    tile: TileFn<T>,
+    conv: &Conv,
+    x: &[T],
+    kernel: &[T],
+    bias: Option<&[T]>,
+    y: &mut [T],
+    scratch: &mut [T],
+    epilogue: impl Fn(&mut [T]),
+) {
+    let plan = Plan::new(conv);
+    plan.check(x, kernel, y, scratch);
+    let (frame, panels) = scratch.split_at_mut(plan.frame_len());
+    plan.pack_kernel(kernel, panels);
+    let steps = plan.steps_through_window();
+    for (x, y) in x.chunks_exact(conv.input_len()).zip(y.chunks_exact_mut(conv.output_len())) {
+        let image = plan.framed(x, frame);
+        for (panel, columns) in plan.filter_panels().enumerate() {
+            let mut init = [T::zero(); NR];
+            if let Some(bias) = bias {
+                init[..columns.len()].copy_from_slice(&bias[columns.clone()]);
+            }
+            let channel = columns.start / plan.filters * plan.channels;
+            let b = &panels[panel * plan.patch * NR..][..plan.patch * NR];
+            let mut places = plan.places(0);
+            for pixels in parts(0..conv.window.outputs(), MR) {
+                let rows = Rows::new(pixels, |pixel| (places.next() + channel, pixel * conv.filters + columns.start));
+                // SAFETY: `check` has made sure that the frame holds each tap of each output and `y` each output; `b` has
+                // NR elements for each tap and channel.
+                unsafe { rows.run(tile, image, &steps, b, Some(&init), y, columns.len()) };
+            }
+        }
+        epilogue(y);
+    }
+}
+
+/// [`conv::kernel_gradient`](super::conv::kernel_gradient).
+pub fn kernel_gradient<T: Float>(
+    tile: TileFn<T>,
+    conv: &Conv,
+    x: &[T],
+    dy: &[T],
+    dkernel: &mut [T],
+    scratch: &mut [T],
+) {
+    let plan = Plan::new(conv);
+    plan.check(x, dkernel, dy, scratch);
+    let (frame, panel) = scratch.split_at_mut(plan.frame_len());
+    let line = conv.window.output[1];
+    for (x, dy) in x.chunks_exact(conv.input_len()).zip(dy.chunks_exact(conv.output_len())) {
+        let image = plan.framed(x, frame);
+        for lines in plan.blocks() {
+            let pixels = lines.start * line..lines.end * line;
+            let steps = Steps {
+                count: [1, lines.len(), line],
+                a: [0, plan.line_stride(), plan.pixel_stride()],
+                b: [0, line * NR, NR],
+            };
+            for columns in plan.filter_panels() {
+                pack_rows(
+                    &dy[pixels.start * conv.filters + columns.start..],
+                    conv.filters,
+                    columns.len(),
+                    pixels.len(),
+                    panel,
+                );
+                let channel = columns.start / plan.filters * plan.channels;
+                for elements in plan.runs_of_rows() {
+                    let rows = Rows::new(elements, |element| {
+                        let first = lines.start * plan.line_stride() + plan.tap(element) + channel;
+                        (first, element * conv.filters + columns.start)
+                    });
+                    // SAFETY: `check` has made sure that the frame holds each tap of each output and `dkernel` each
+                    // element of the kernel; `panel` has NR elements for each pixel of the block.
+                    unsafe { rows.run(tile, image, &steps, panel, None, dkernel, columns.len()) };
+                }
+            }
+        }
+    }
+}
+
+/// [`conv::input_gradient`](super::conv::input_gradient).
+pub fn input_gradient<T: Float>(tile: TileFn<T>, conv: &Conv, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
+    let plan = Plan::new(conv);
+    plan.check(dx, kernel, dy, scratch);
+    let (frame, panels) = scratch.split_at_mut(plan.frame_len());
+    plan.pack_transposed(kernel, panels);
+    let line = conv.window.output[1];
+    let steps = Steps { count: [1, 1, plan.filters], a: [0, 0, 1], b: [0, 0, NR] };
+    for (dy, dx) in dy.chunks_exact(conv.output_len()).zip(dx.chunks_exact_mut(conv.input_len())) {
+        let target = if plan.has_frame() { &mut *frame } else { &mut *dx };
+        target.fill(T::zero());
+        for lines in plan.blocks() {
+            let mut panels = panels.chunks_exact(plan.filters * NR);
+            for group in 0..conv.groups {
+                for tap in 0..conv.window.taps() {
+                    for channels in panels_of(plan.channels) {
+                        let b = panels.next().expect("a panel for each group, tap and part of the channels");
+                        let offset = plan.tap(tap * plan.channels) + group * plan.channels + channels.start;
+                        let mut places = plan.places(lines.start);
+                        for pixels in parts(lines.start * line..lines.end * line, MR) {
+                            let rows = Rows::new(pixels, |pixel| {
+                                (pixel * conv.filters + group * plan.filters, places.next() + offset)
+                            });
+                            // SAFETY: `check` has made sure that `dy` holds each filter of each output and the frame each
+                            // tap of each output; `b` has NR elements for each filter. The pixels that one tap reads at
+                            // different outputs are different, so the rows do not overlap.
+                            unsafe { rows.run(tile, dy, &steps, b, None, target, channels.len()) };
+                        }
+                    }
+                }
+            }
+        }
+        plan.unframe(frame, dx);
+    }
+}
+
+/// The sizes that the kernels share.
+struct Plan<'a> {
+    conv: &'a Conv,
+    /// The channels and the filters of one group.
+    channels: usize,
+    filters: usize,
+    /// `kh * kw * channels`
+    patch: usize,
+    /// The height and width of the image with as much padding as the taps reach, or of the image itself where they do
+    /// not leave it.
+    frame: [usize; 2],
+}
+
+impl<'a> Plan<'a> {
+    fn new(conv: &'a Conv) -> Self {
+        let window = &conv.window;
+        let channels = conv.channels / conv.groups;
+        let reach = [0, 1].map(|axis| {
+            (window.output[axis].max(1) - 1) * window.strides[axis]
+                + (window.kernel[axis] - 1) * window.dilation[axis]
+                + 1
+        });
+        let inside = window.padding == [0, 0] && reach[0] <= window.input[0] && reach[1] <= window.input[1];
+        Plan {
+            conv,
+            channels,
+            filters: conv.filters / conv.groups,
+            patch: window.taps() * channels,
+            frame: if inside { window.input } else { reach },
+        }
+    }
+
+    /// The bounds argument of this module. All offsets are those of a tap of an output in a frame (or in an image that is as
+    /// large), of an output in `y`, or of an element in the kernel; each of these arrays is as long as its shape says.
+    fn check<T>(&self, x: &[T], kernel: &[T], y: &[T], scratch: &[T]) {
+        let conv = self.conv;
+        assert!(
+            conv.channels % conv.groups == 0 && conv.filters % conv.groups == 0,
+            "groups divide channels and filters"
+        );
+        let n = x.len() / conv.input_len();
+        assert_eq!(x.len(), n * conv.input_len(), "a whole number of samples");
+        assert_eq!(y.len(), n * conv.output_len(), "as many outputs as samples");
+        assert_eq!(kernel.len(), conv.kernel_len(), "the kernel");
+        assert!(scratch.len() >= scratch_len(conv), "the scratch memory");
+    }
+
+    fn has_frame(&self) -> bool {
+        self.frame != self.conv.window.input || self.conv.window.padding != [0, 0]
+    }
+
+    fn frame_len(&self) -> usize {
+        if self.has_frame() { self.frame[0] * self.frame[1] * self.conv.channels } else { 0 }
+    }
+
+    /// The part of the image that the frame shows: lines of the image, and the pixels of each.
+    fn shown(&self, axis: usize) -> Range<usize> {
+        let window = &self.conv.window;
+        0..window.input[axis].min(self.frame[axis] - window.padding[axis].min(self.frame[axis]))
+    }
+
+    /// The image in its frame of zeros; where the taps do not leave the image, the image itself.
+    fn framed<'b, T: Float>(&self, x: &'b [T], frame: &'b mut [T]) -> &'b [T] {
+        if !self.has_frame() {
+            return x;
+        }
+        frame.fill(T::zero());
+        for (from, to) in self.shown_lines() {
+            frame[to].copy_from_slice(&x[from]);
+        }
+        frame
+    }
+
+    /// Copies what the frame holds of the image into it; the rest of the image was read by no tap.
+    fn unframe<T: Float>(&self, frame: &[T], dx: &mut [T]) {
+        if !self.has_frame() {
+            return;
+        }
+        dx.fill(T::zero());
+        for (to, from) in self.shown_lines() {
+            dx[to].copy_from_slice(&frame[from]);
+        }
+    }
+
+    /// Where each shown line stands in the image and in the frame.
+    fn shown_lines(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let (window, c) = (&self.conv.window, self.conv.channels);
+        let len = self.shown(1).len() * c;
+        self.shown(0).map(move |line| {
+            let image = line * window.input[1] * c;
+            let frame = ((line + window.padding[0]) * self.frame[1] + window.padding[1]) * c;
+            (image..image + len, frame..frame + len)
+        })
+    }
+
+    /// How far outputs that follow each other are apart in the frame.
+    fn pixel_stride(&self) -> usize {
+        self.conv.window.strides[1] * self.conv.channels
+    }
+
+    fn line_stride(&self) -> usize {
+        self.conv.window.strides[0] * self.frame[1] * self.conv.channels
+    }
+
+    /// Where the first tap of each output stands in the frame, from the start of a line of outputs on.
+    fn places(&self, line: usize) -> Places {
+        Places {
+            line_start: line * self.line_stride(),
+            ox: 0,
+            ow: self.conv.window.output[1],
+            line_stride: self.line_stride(),
+            pixel_stride: self.pixel_stride(),
+        }
+    }
+
+    /// How far element `(ky, kx, c)` of a window is from its first tap.
+    fn tap(&self, element: usize) -> usize {
+        let window = &self.conv.window;
+        let (tap, channel) = (element / self.channels, element % self.channels);
+        let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
+        (ky * window.dilation[0] * self.frame[1] + kx * window.dilation[1]) * self.conv.channels + channel
+    }
+
+    /// Whether the taps of a line of the window, with their channels, follow each other in the frame.
+    fn whole_runs(&self) -> bool {
+        self.conv.window.dilation[1] == 1 && self.conv.groups == 1
+    }
+
+    fn steps_through_window(&self) -> Steps {
+        let window = &self.conv.window;
+        let ([kh, kw], c) = (window.kernel, self.channels);
+        let down = window.dilation[0] * self.frame[1] * self.conv.channels;
+        if self.whole_runs() {
+            return Steps { count: [1, kh, kw * c], a: [0, down, 1], b: [0, kw * c * NR, NR] };
+        }
+        let across = window.dilation[1] * self.conv.channels;
+        Steps { count: [kh, kw, c], a: [down, across, 1], b: [kw * c * NR, c * NR, NR] }
+    }
+
+    /// Elements of a window that follow each other in the frame, at most [`MR`] at a time.
+    fn runs_of_rows(&self) -> impl Iterator<Item = Range<usize>> {
+        let run = if self.whole_runs() { self.conv.window.kernel[1] * self.channels } else { self.channels };
+        (0..self.patch / run).flat_map(move |i| parts(i * run..(i + 1) * run, MR))
+    }
+
+    /// The filters in parts of at most [`NR`], none of which crosses the border of a group.
+    fn filter_panels(&self) -> impl Iterator<Item = Range<usize>> {
+        let filters = self.filters;
+        (0..self.conv.groups)
+            .flat_map(move |g| panels_of(filters).map(move |part| g * filters + part.start..g * filters + part.end))
+    }
+
+    fn kernel_panels(&self) -> usize {
+        self.conv.groups * self.filters.div_ceil(NR) * self.patch * NR
+    }
+
+    fn transposed_panels(&self) -> usize {
+        self.conv.groups * self.conv.window.taps() * self.channels.div_ceil(NR) * self.filters * NR
+    }
+
+    /// For each part of the filters: `[patch, NR]`.
+    fn pack_kernel<T: Float>(&self, kernel: &[T], panels: &mut [T]) {
+        for (columns, panel) in self.filter_panels().zip(panels.chunks_exact_mut(self.patch * NR)) {
+            pack_rows(&kernel[columns.start..], self.conv.filters, columns.len(), self.patch, panel);
+        }
+    }
+
+    /// For each group, tap and part of the channels: `[filters, NR]`.
+    fn pack_transposed<T: Float>(&self, kernel: &[T], panels: &mut [T]) {
+        let mut panels = panels.chunks_exact_mut(self.filters * NR);
+        for group in 0..self.conv.groups {
+            for tap in 0..self.conv.window.taps() {
+                for channels in panels_of(self.channels) {
+                    let panel = panels.next().expect("a panel for each group, tap and part of the channels");
+                    panel.fill(T::zero());
+                    for (column, channel) in channels.enumerate() {
+                        let row = (tap * self.channels + channel) * self.conv.filters + group * self.filters;
+                        for (to, &weight) in panel[column..].iter_mut().step_by(NR).zip(&kernel[row..][..self.filters])
+                        {
+                            *to = weight;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn pixels_per_block(&self) -> usize {
+        self.lines_per_block() * self.conv.window.output[1]
+    }
+
+    fn lines_per_block(&self) -> usize {
+        (BLOCK_PIXELS / self.conv.window.output[1].max(1)).max(1)
+    }
+
+    /// Lines of the output, a block at a time.
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> {
+        let (lines, step) = (self.conv.window.output[0], self.lines_per_block());
+        (0..lines).step_by(step).map(move |start| start..(start + step).min(lines))
+    }
+}
+
+/// Cuts `count` columns into parts of [`NR`]; the last may be smaller.
+fn panels_of(count: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(NR).map(move |start| start..(start + NR).min(count))
+}
+
+/// Cuts a range into the fewest parts of at most `most`, as equal as can be: a small last part would waste a tile.
+fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let (len, count) = (range.len(), range.len().div_ceil(most));
+    (0..count).map(move |i| range.start + i * len / count..range.start + (i + 1) * len / count)
+}
+
+/// Copies the first `columns` elements of `rows` rows, `stride` apart, into a panel of [`NR`] columns; the rest is 0.
+fn pack_rows<T: Float>(from: &[T], stride: usize, columns: usize, rows: usize, panel: &mut [T]) {
+    for (row, to) in panel.chunks_exact_mut(NR).take(rows).enumerate() {
+        let from = &from[row * stride..][..columns];
+        if columns == NR {
+            to.copy_from_slice(from);
+        } else {
+            to[..columns].copy_from_slice(from);
+            to[columns..].fill(T::zero());
+        }
+    }
+}
+
+/// Walks through the outputs, line by line, without a division.
+struct Places {
+    line_start: usize,
+    ox: usize,
+    ow: usize,
+    line_stride: usize,
+    pixel_stride: usize,
+}
+
+impl Places {
+    fn next(&mut self) -> usize {
+        if self.ox == self.ow {
+            self.ox = 0;
+            self.line_start += self.line_stride;
+        }
+        self.ox += 1;
+        self.line_start + (self.ox - 1) * self.pixel_stride
+    }
+}
+
+/// Where the rows of a tile stand in A and in C.
+struct Rows {
+    count: usize,
+    a: [usize; MR],
+    c: [usize; MR],
+}
+
+impl Rows {
+    fn new(range: Range<usize>, mut place: impl FnMut(usize) -> (usize, usize)) -> Self {
+        let mut rows = Rows { count: range.len(), a: [0; MR], c: [0; MR] };
+        for (r, i) in range.enumerate() {
+            (rows.a[r], rows.c[r]) = place(i);
+        }
+        rows
+    }
+
+    /// Runs the tile; of its columns, only the first `columns` exist in C.
+    ///
+    /// # Safety
+    /// Each row of A must hold all steps, `b` must hold [`NR`] elements for each step, and each row of C `columns`
+    /// elements; rows of C must not overlap.
+    unsafe fn run<T: Float>(
+        &self,
+        tile: TileFn<T>,
+        a: &[T],
+        steps: &Steps,
+        b: &[T],
+        init: Option<&[T; NR]>,
+        c: &mut [T],
+        columns: usize,
+    ) {
+        let a = self.a.map(|at| a.as_ptr().wrapping_add(at));
+        let init = init.map_or(ptr::null(), |init| init.as_ptr());
+        if columns == NR {
+            let c = c.as_mut_ptr();
+            let rows = self.c.map(|at| c.wrapping_add(at));
+            // SAFETY: the caller's contract; all NR columns exist.
+            unsafe { tile(self.count, &a, steps, b.as_ptr(), init, &rows) };
+            return;
+        }
+        let mut part = [[T::zero(); NR]; MR];
+        for (row, &at) in part.iter_mut().zip(&self.c[..self.count]) {
+            row[..columns].copy_from_slice(&c[at..at + columns]);
+        }
+        let rows = part.each_mut().map(|row| row.as_mut_ptr());
+        // SAFETY: the caller's contract for A and B; the rows of `part` have NR elements each.
+        unsafe { tile(self.count, &a, steps, b.as_ptr(), init, &rows) };
+        for (row, &at) in part.iter().zip(&self.c[..self.count]) {
+            c[at..at + columns].copy_from_slice(&row[..columns]);
+        }
+    }
+}
