@@ -4,12 +4,12 @@
 //! y[n, oy, ox, f] = bias[f] + sum over ky, kx, c of x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, c] kernel[ky, kx, c, f]
 //! ```
 //!
-//! Where the CPU has a hand-written tile, [`conv_direct`] computes them, and elsewhere [`conv_im2col`], the textbook way, which is also
+//! Where the CPU has a hand-written tile, [`DirectConv`] computes them, and elsewhere [`conv_im2col`], the textbook way, which is also
 //! the reference that the first is tested against.
 
 use num_traits::Float;
 
-use super::{Window, conv_direct, conv_im2col, gemm::Gemm, tile::Tile};
+use super::{Window, conv_direct::DirectConv, conv_im2col, gemm::Gemm, tile::Tile};
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +51,9 @@ impl Conv {
     }
 
     /// How many elements of scratch memory the kernels below need.
-    pub fn scratch_len<T: Tile>(&self) -> usize {
-        match T::tile() {
-            Some(_) => conv_direct::scratch_len(self),
+    pub fn scratch_len<T: Float + Tile>(&self) -> usize {
+        match DirectConv::<T>::new(self) {
+            Some(direct) => direct.scratch_len(),
             None => conv_im2col::scratch_len::<T>(self),
         }
     }
@@ -73,8 +73,8 @@ pub fn forward<T: Float + Gemm + Tile>(
     scratch: &mut [T],
     epilogue: impl Fn(&mut [T]),
 ) {
-    match T::tile() {
-        Some(tile) => conv_direct::forward(tile, conv, x, kernel, bias, y, scratch, epilogue),
+    match DirectConv::new(conv) {
+        Some(direct) => direct.forward(x, kernel, bias, y, scratch, epilogue),
         None => conv_im2col::forward(conv, x, kernel, bias, y, scratch, epilogue),
     }
 }
@@ -82,16 +82,16 @@ pub fn forward<T: Float + Gemm + Tile>(
 /// Adds to `dkernel: [kh, kw, cin / groups, cout]` the gradient to the kernel, from `x: [n, h, w, cin]` and
 /// `dy: [n, oh, ow, cout]`.
 pub fn kernel_gradient<T: Float + Gemm + Tile>(conv: &Conv, x: &[T], dy: &[T], dkernel: &mut [T], scratch: &mut [T]) {
-    match T::tile() {
-        Some(tile) => conv_direct::kernel_gradient(tile, conv, x, dy, dkernel, scratch),
+    match DirectConv::new(conv) {
+        Some(direct) => direct.kernel_gradient(x, dy, dkernel, scratch),
         None => conv_im2col::kernel_gradient(conv, x, dy, dkernel, scratch),
     }
 }
 
 /// Overwrites `dx: [n, h, w, cin]` with the gradient to the input, from `dy: [n, oh, ow, cout]`.
 pub fn input_gradient<T: Float + Gemm + Tile>(conv: &Conv, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
-    match T::tile() {
-        Some(tile) => conv_direct::input_gradient(tile, conv, kernel, dy, dx, scratch),
+    match DirectConv::new(conv) {
+        Some(direct) => direct.input_gradient(kernel, dy, dx, scratch),
         None => conv_im2col::input_gradient(conv, kernel, dy, dx, scratch),
     }
 }

@@ -16,139 +16,15 @@ use num_traits::Float;
 
 use super::{
     conv::Conv,
-    tile::{MR, NR, Steps, TileFn},
+    tile::{MR, NR, Steps, Tile, TileFn},
 };
 
 /// Pixels of the output that are worked on at a time in the backward pass: their panel of `dy` stays in the L1 cache.
 const BLOCK_PIXELS: usize = 128;
 
-/// How many elements of scratch memory the kernels of this module need.
-pub fn scratch_len(conv: &Conv) -> usize {
-    let plan = Plan::new(conv);
-    let panels = [plan.kernel_panels(), plan.transposed_panels(), plan.pixels_per_block() * NR];
-    plan.frame_len() + panels.into_iter().max().unwrap_or(0)
-}
-
-/// [`conv::forward`](super::conv::forward).
-pub fn forward<T: Float>(
+/// A convolution that the register tile computes, and the sizes that its kernels share.
+pub struct DirectConv<'a, T> {
     tile: TileFn<T>,
-    conv: &Conv,
-    x: &[T],
-    kernel: &[T],
-    bias: Option<&[T]>,
-    y: &mut [T],
-    scratch: &mut [T],
-    epilogue: impl Fn(&mut [T]),
-) {
-    let plan = Plan::new(conv);
-    plan.check(x, kernel, y, scratch);
-    let (frame, panels) = scratch.split_at_mut(plan.frame_len());
-    plan.pack_kernel(kernel, panels);
-    let steps = plan.steps_through_window();
-    for (x, y) in x.chunks_exact(conv.input_len()).zip(y.chunks_exact_mut(conv.output_len())) {
-        let image = plan.framed(x, frame);
-        for (panel, columns) in plan.filter_panels().enumerate() {
-            let mut init = [T::zero(); NR];
-            if let Some(bias) = bias {
-                init[..columns.len()].copy_from_slice(&bias[columns.clone()]);
-            }
-            let channel = columns.start / plan.filters * plan.channels;
-            let b = &panels[panel * plan.patch * NR..][..plan.patch * NR];
-            let mut places = plan.places(0);
-            for pixels in parts(0..conv.window.outputs(), MR) {
-                let rows = Rows::new(pixels, |pixel| (places.next() + channel, pixel * conv.filters + columns.start));
-                // SAFETY: `check` has made sure that the frame holds each tap of each output and `y` each output; `b` has
-                // NR elements for each tap and channel.
-                unsafe { rows.run(tile, image, &steps, b, Some(&init), y, columns.len()) };
-            }
-        }
-        epilogue(y);
-    }
-}
-
-/// [`conv::kernel_gradient`](super::conv::kernel_gradient).
-pub fn kernel_gradient<T: Float>(
-    tile: TileFn<T>,
-    conv: &Conv,
-    x: &[T],
-    dy: &[T],
-    dkernel: &mut [T],
-    scratch: &mut [T],
-) {
-    let plan = Plan::new(conv);
-    plan.check(x, dkernel, dy, scratch);
-    let (frame, panel) = scratch.split_at_mut(plan.frame_len());
-    let line = conv.window.output[1];
-    for (x, dy) in x.chunks_exact(conv.input_len()).zip(dy.chunks_exact(conv.output_len())) {
-        let image = plan.framed(x, frame);
-        for lines in plan.blocks() {
-            let pixels = lines.start * line..lines.end * line;
-            let steps = Steps {
-                count: [1, lines.len(), line],
-                a: [0, plan.line_stride(), plan.pixel_stride()],
-                b: [0, line * NR, NR],
-            };
-            for columns in plan.filter_panels() {
-                pack_rows(
-                    &dy[pixels.start * conv.filters + columns.start..],
-                    conv.filters,
-                    columns.len(),
-                    pixels.len(),
-                    panel,
-                );
-                let channel = columns.start / plan.filters * plan.channels;
-                for elements in plan.runs_of_rows() {
-                    let rows = Rows::new(elements, |element| {
-                        let first = lines.start * plan.line_stride() + plan.tap(element) + channel;
-                        (first, element * conv.filters + columns.start)
-                    });
-                    // SAFETY: `check` has made sure that the frame holds each tap of each output and `dkernel` each
-                    // element of the kernel; `panel` has NR elements for each pixel of the block.
-                    unsafe { rows.run(tile, image, &steps, panel, None, dkernel, columns.len()) };
-                }
-            }
-        }
-    }
-}
-
-/// [`conv::input_gradient`](super::conv::input_gradient).
-pub fn input_gradient<T: Float>(tile: TileFn<T>, conv: &Conv, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
-    let plan = Plan::new(conv);
-    plan.check(dx, kernel, dy, scratch);
-    let (frame, panels) = scratch.split_at_mut(plan.frame_len());
-    plan.pack_transposed(kernel, panels);
-    let line = conv.window.output[1];
-    let steps = Steps { count: [1, 1, plan.filters], a: [0, 0, 1], b: [0, 0, NR] };
-    for (dy, dx) in dy.chunks_exact(conv.output_len()).zip(dx.chunks_exact_mut(conv.input_len())) {
-        let target = if plan.has_frame() { &mut *frame } else { &mut *dx };
-        target.fill(T::zero());
-        for lines in plan.blocks() {
-            let mut panels = panels.chunks_exact(plan.filters * NR);
-            for group in 0..conv.groups {
-                for tap in 0..conv.window.taps() {
-                    for channels in panels_of(plan.channels) {
-                        let b = panels.next().expect("a panel for each group, tap and part of the channels");
-                        let offset = plan.tap(tap * plan.channels) + group * plan.channels + channels.start;
-                        let mut places = plan.places(lines.start);
-                        for pixels in parts(lines.start * line..lines.end * line, MR) {
-                            let rows = Rows::new(pixels, |pixel| {
-                                (pixel * conv.filters + group * plan.filters, places.next() + offset)
-                            });
-                            // SAFETY: `check` has made sure that `dy` holds each filter of each output and the frame each
-                            // tap of each output; `b` has NR elements for each filter. The pixels that one tap reads at
-                            // different outputs are different, so the rows do not overlap.
-                            unsafe { rows.run(tile, dy, &steps, b, None, target, channels.len()) };
-                        }
-                    }
-                }
-            }
-        }
-        plan.unframe(frame, dx);
-    }
-}
-
-/// The sizes that the kernels share.
-struct Plan<'a> {
     conv: &'a Conv,
     /// The channels and the filters of one group.
     channels: usize,
@@ -160,38 +36,177 @@ struct Plan<'a> {
     frame: [usize; 2],
 }
 
-impl<'a> Plan<'a> {
-    fn new(conv: &'a Conv) -> Self {
+impl<'a, T: Float + Tile> DirectConv<'a, T> {
+    /// `None` where the CPU has no tile for these numbers.
+    pub fn new(conv: &'a Conv) -> Option<Self> {
         let window = &conv.window;
-        let channels = conv.channels / conv.groups;
         let reach = [0, 1].map(|axis| {
-            (window.output[axis].max(1) - 1) * window.strides[axis]
-                + (window.kernel[axis] - 1) * window.dilation[axis]
-                + 1
+            let last = window.output[axis].max(1) - 1;
+            last * window.strides[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
         });
         let inside = window.padding == [0, 0] && reach[0] <= window.input[0] && reach[1] <= window.input[1];
-        Plan {
+        let channels = conv.channels / conv.groups;
+        Some(DirectConv {
+            tile: T::tile()?,
             conv,
             channels,
             filters: conv.filters / conv.groups,
             patch: window.taps() * channels,
             frame: if inside { window.input } else { reach },
+        })
+    }
+
+    /// How many elements of scratch memory the methods below need.
+    pub fn scratch_len(&self) -> usize {
+        let panels = [self.kernel_panels(), self.transposed_panels(), self.pixels_per_block() * NR];
+        self.frame_len() + panels.into_iter().max().unwrap_or(0)
+    }
+
+    /// [`conv::forward`](super::conv::forward).
+    pub fn forward(
+        &self,
+        x: &[T],
+        kernel: &[T],
+        bias: Option<&[T]>,
+        y: &mut [T],
+        scratch: &mut [T],
+        epilogue: impl Fn(&mut [T]),
+    ) {
+        let conv = self.conv;
+        self.check(x, kernel, y, scratch);
+        let (frame, panels) = scratch.split_at_mut(self.frame_len());
+        self.pack_kernel(kernel, panels);
+        let steps = self.steps_through_window();
+        for (x, y) in x.chunks_exact(conv.input_len()).zip(y.chunks_exact_mut(conv.output_len())) {
+            let image = self.framed(x, frame);
+            for (panel, columns) in self.filter_panels().enumerate() {
+                let mut init = [T::zero(); NR];
+                if let Some(bias) = bias {
+                    init[..columns.len()].copy_from_slice(&bias[columns.clone()]);
+                }
+                let channel = columns.start / self.filters * self.channels;
+                let b = &panels[panel * self.patch * NR..][..self.patch * NR];
+                let mut places = self.places(0);
+                for pixels in parts(0..conv.window.outputs(), MR) {
+                    let rows =
+                        Rows::new(pixels, |pixel| (places.next() + channel, pixel * conv.filters + columns.start));
+                    // SAFETY: `check` has made sure that the frame holds each tap of each output and `y` each output; `b` has
+                    // NR elements for each tap and channel.
+                    unsafe {
+                        rows.run(
+                            self.tile,
+                            Operands { a: image, b, steps: &steps, init: Some(&init) },
+                            y,
+                            columns.len(),
+                        )
+                    };
+                }
+            }
+            epilogue(y);
+        }
+    }
+
+    /// [`conv::kernel_gradient`](super::conv::kernel_gradient).
+    pub fn kernel_gradient(&self, x: &[T], dy: &[T], dkernel: &mut [T], scratch: &mut [T]) {
+        let conv = self.conv;
+        self.check(x, dkernel, dy, scratch);
+        let (frame, panel) = scratch.split_at_mut(self.frame_len());
+        let line = conv.window.output[1];
+        for (x, dy) in x.chunks_exact(conv.input_len()).zip(dy.chunks_exact(conv.output_len())) {
+            let image = self.framed(x, frame);
+            for lines in self.blocks() {
+                let pixels = lines.start * line..lines.end * line;
+                let steps = Steps {
+                    count: [1, lines.len(), line],
+                    a: [0, self.line_stride(), self.pixel_stride()],
+                    b: [0, line * NR, NR],
+                };
+                for columns in self.filter_panels() {
+                    pack_rows(
+                        &dy[pixels.start * conv.filters + columns.start..],
+                        conv.filters,
+                        columns.len(),
+                        pixels.len(),
+                        panel,
+                    );
+                    let channel = columns.start / self.filters * self.channels;
+                    for elements in self.runs_of_rows() {
+                        let rows = Rows::new(elements, |element| {
+                            let first = lines.start * self.line_stride() + self.tap(element) + channel;
+                            (first, element * conv.filters + columns.start)
+                        });
+                        // SAFETY: `check` has made sure that the frame holds each tap of each output and `dkernel` each
+                        // element of the kernel; `panel` has NR elements for each pixel of the block.
+                        unsafe {
+                            rows.run(
+                                self.tile,
+                                Operands { a: image, b: panel, steps: &steps, init: None },
+                                dkernel,
+                                columns.len(),
+                            )
+                        };
+                    }
+                }
+            }
+        }
+    }
+
+    /// [`conv::input_gradient`](super::conv::input_gradient).
+    pub fn input_gradient(&self, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
+        let conv = self.conv;
+        self.check(dx, kernel, dy, scratch);
+        let (frame, panels) = scratch.split_at_mut(self.frame_len());
+        self.pack_transposed(kernel, panels);
+        let line = conv.window.output[1];
+        let steps = Steps { count: [1, 1, self.filters], a: [0, 0, 1], b: [0, 0, NR] };
+        for (dy, dx) in dy.chunks_exact(conv.output_len()).zip(dx.chunks_exact_mut(conv.input_len())) {
+            let target = if self.has_frame() { &mut *frame } else { &mut *dx };
+            target.fill(T::zero());
+            for lines in self.blocks() {
+                let mut panels = panels.chunks_exact(self.filters * NR);
+                for group in 0..conv.groups {
+                    for tap in 0..conv.window.taps() {
+                        for channels in panels_of(self.channels) {
+                            let b = panels.next().expect("a panel for each group, tap and part of the channels");
+                            let offset = self.tap(tap * self.channels) + group * self.channels + channels.start;
+                            let mut places = self.places(lines.start);
+                            for pixels in parts(lines.start * line..lines.end * line, MR) {
+                                let rows = Rows::new(pixels, |pixel| {
+                                    (pixel * conv.filters + group * self.filters, places.next() + offset)
+                                });
+                                // SAFETY: `check` has made sure that `dy` holds each filter of each output and the frame each
+                                // tap of each output; `b` has NR elements for each filter. The pixels that one tap reads at
+                                // different outputs are different, so the rows do not overlap.
+                                unsafe {
+                                    rows.run(
+                                        self.tile,
+                                        Operands { a: dy, b, steps: &steps, init: None },
+                                        target,
+                                        channels.len(),
+                                    )
+                                };
+                            }
+                        }
+                    }
+                }
+            }
+            self.unframe(frame, dx);
         }
     }
 
     /// The bounds argument of this module. All offsets are those of a tap of an output in a frame (or in an image that is as
     /// large), of an output in `y`, or of an element in the kernel; each of these arrays is as long as its shape says.
-    fn check<T>(&self, x: &[T], kernel: &[T], y: &[T], scratch: &[T]) {
+    fn check(&self, x: &[T], kernel: &[T], y: &[T], scratch: &[T]) {
         let conv = self.conv;
         assert!(
-            conv.channels % conv.groups == 0 && conv.filters % conv.groups == 0,
+            self.channels * conv.groups == conv.channels && self.filters * conv.groups == conv.filters,
             "groups divide channels and filters"
         );
         let n = x.len() / conv.input_len();
         assert_eq!(x.len(), n * conv.input_len(), "a whole number of samples");
         assert_eq!(y.len(), n * conv.output_len(), "as many outputs as samples");
         assert_eq!(kernel.len(), conv.kernel_len(), "the kernel");
-        assert!(scratch.len() >= scratch_len(conv), "the scratch memory");
+        assert!(scratch.len() >= self.scratch_len(), "the scratch memory");
     }
 
     fn has_frame(&self) -> bool {
@@ -209,7 +224,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The image in its frame of zeros; where the taps do not leave the image, the image itself.
-    fn framed<'b, T: Float>(&self, x: &'b [T], frame: &'b mut [T]) -> &'b [T] {
+    fn framed<'b>(&self, x: &'b [T], frame: &'b mut [T]) -> &'b [T] {
         if !self.has_frame() {
             return x;
         }
@@ -221,7 +236,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Copies what the frame holds of the image into it; the rest of the image was read by no tap.
-    fn unframe<T: Float>(&self, frame: &[T], dx: &mut [T]) {
+    fn unframe(&self, frame: &[T], dx: &mut [T]) {
         if !self.has_frame() {
             return;
         }
@@ -308,14 +323,14 @@ impl<'a> Plan<'a> {
     }
 
     /// For each part of the filters: `[patch, NR]`.
-    fn pack_kernel<T: Float>(&self, kernel: &[T], panels: &mut [T]) {
+    fn pack_kernel(&self, kernel: &[T], panels: &mut [T]) {
         for (columns, panel) in self.filter_panels().zip(panels.chunks_exact_mut(self.patch * NR)) {
             pack_rows(&kernel[columns.start..], self.conv.filters, columns.len(), self.patch, panel);
         }
     }
 
     /// For each group, tap and part of the channels: `[filters, NR]`.
-    fn pack_transposed<T: Float>(&self, kernel: &[T], panels: &mut [T]) {
+    fn pack_transposed(&self, kernel: &[T], panels: &mut [T]) {
         let mut panels = panels.chunks_exact_mut(self.filters * NR);
         for group in 0..self.conv.groups {
             for tap in 0..self.conv.window.taps() {
@@ -393,6 +408,15 @@ impl Places {
     }
 }
 
+/// What a tile reads.
+struct Operands<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
+    steps: &'a Steps,
+    /// What each row of C begins with; C itself where there is nothing.
+    init: Option<&'a [T; NR]>,
+}
+
 /// Where the rows of a tile stand in A and in C.
 struct Rows {
     count: usize,
@@ -414,16 +438,8 @@ impl Rows {
     /// # Safety
     /// Each row of A must hold all steps, `b` must hold [`NR`] elements for each step, and each row of C `columns`
     /// elements; rows of C must not overlap.
-    unsafe fn run<T: Float>(
-        &self,
-        tile: TileFn<T>,
-        a: &[T],
-        steps: &Steps,
-        b: &[T],
-        init: Option<&[T; NR]>,
-        c: &mut [T],
-        columns: usize,
-    ) {
+    unsafe fn run<T: Float>(&self, tile: TileFn<T>, operands: Operands<T>, c: &mut [T], columns: usize) {
+        let Operands { a, b, steps, init } = operands;
         let a = self.a.map(|at| a.as_ptr().wrapping_add(at));
         let init = init.map_or(ptr::null(), |init| init.as_ptr());
         if columns == NR {

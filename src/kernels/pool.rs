@@ -102,7 +102,9 @@ pub fn max<T: Float>(pool: &Pool, x: &[T], y: &mut [T], winners: &mut [u32]) {
 /// The maxima and the winners of `N` channels from `channel` on.
 #[inline(always)]
 fn max_of<T: Float, const N: usize>(taps: &Taps, x: &[T], channel: usize) -> ([T; N], [u32; N]) {
-    let (mut best, mut winner) = ([T::neg_infinity(); N], [0; N]);
+    // Where nothing beats minus infinity, the first tap in the image wins, not one in the padding.
+    let first = (taps.down.start * taps.kw + taps.across.start) as u32;
+    let (mut best, mut winner) = ([T::neg_infinity(); N], [first; N]);
     taps.for_each(|input, tap| {
         let x: &[T; N] = x[input + channel..].first_chunk().expect("a pixel has all channels");
         for i in 0..N {
