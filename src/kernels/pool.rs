@@ -15,7 +15,8 @@ pub struct Pool {
 
 impl Pool {
     /// Calls `visit(input, output, tap, taps)` for each tap that lies in the image: where the channels of its pixel
-    /// start, where those of its output start, its number, and how many taps of that output lie in the image.
+    /// start, where those of its output start, its number, and how many taps of that output lie in the image. An
+    /// output's last tap comes first.
     #[inline]
     fn for_each_tap(&self, n: usize, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let window = &self.window;
@@ -27,9 +28,9 @@ impl Pool {
                     let across = window.taps_inside(1, ox);
                     let taps = down.len() * across.len();
                     let output = ((sample * oh + oy) * ow + ox) * self.channels;
-                    for ky in down.clone() {
+                    for ky in down.clone().rev() {
                         let iy = oy * window.strides[0] + ky * window.dilation[0] - window.padding[0];
-                        for kx in across.clone() {
+                        for kx in across.clone().rev() {
                             let ix = ox * window.strides[1] + kx * window.dilation[1] - window.padding[1];
                             let input = ((sample * window.input[0] + iy) * window.input[1] + ix) * self.channels;
                             visit(input, output, ky * kw + kx, taps);
@@ -54,7 +55,9 @@ pub fn max<T: Float>(pool: &Pool, x: &[T], y: &mut [T], winners: &mut [u32]) {
     pool.for_each_tap(pool.samples(y), |input, output, tap, _| {
         let (x, y, winners) = (&x[input..][..c], &mut y[output..][..c], &mut winners[output..][..c]);
         for ((&x, y), winner) in x.iter().zip(y).zip(winners) {
-            let wins = x > *y || x.is_nan();
+            // The first tap comes last and wins a tie. Even the minus infinity that all begins with has to be beaten, or
+            // its winner could lie in the padding.
+            let wins = x >= *y || x.is_nan();
             *y = if wins { x } else { *y };
             *winner = if wins { tap as u32 } else { *winner };
         }
