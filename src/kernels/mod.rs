@@ -10,8 +10,12 @@ pub mod conv;
 pub mod dense;
 pub mod gemm;
 pub mod im2col;
+#[cfg(test)]
+mod naive;
 pub mod pool;
 pub mod reduce;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use window::Window;
