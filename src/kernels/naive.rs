@@ -66,7 +66,7 @@ fn pixel(window: &Window, output: [usize; 2], tap: [usize; 2]) -> Option<[usize;
 }
 
 /// For each output of a pooling the places in `x` that it reads, with the numbers of their taps.
-pub fn windows(pool: &Pool, n: usize) -> Vec<Vec<(usize, usize)>> {
+fn windows(pool: &Pool, n: usize) -> Vec<Vec<(usize, usize)>> {
     let Pool { window, channels } = *pool;
     let ([h, w], [oh, ow], [kh, kw]) = (window.input, window.output, window.kernel);
     let mut windows = Vec::new();

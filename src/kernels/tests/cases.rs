@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{Window, conv::Conv, pool::Pool};
+use crate::kernels::{Window, conv::Conv, pool::Pool};
 
 /// Convolutions and a number of samples.
 pub fn convs() -> impl Strategy<Value = (Conv, usize)> {
