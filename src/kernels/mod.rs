@@ -14,9 +14,13 @@ pub mod conv_im2col;
 pub mod dense;
 pub mod gemm;
 pub mod im2col;
+#[cfg(test)]
+mod naive;
 pub mod pool;
 pub mod reduce;
 pub mod simd;
+#[cfg(test)]
+mod tests;
 pub mod tile;
 mod window;
 
