@@ -4,6 +4,7 @@
 pub mod activations;
 pub mod data;
 mod error;
+pub mod gradcheck;
 pub mod initializers;
 pub mod kernels;
 mod labels;

@@ -194,3 +194,53 @@ impl Layer for BuiltConv2D {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{activations::tests::ALL, gradcheck::check_layer};
+
+    fn check(layer: &Conv2D, input: [usize; 3]) {
+        let report = check_layer(layer, input).unwrap();
+        assert!(report.max_relative_error < 1e-6, "{layer:?}: {report}");
+    }
+
+    #[test]
+    fn gradients_of_every_window() {
+        for padding in [Padding::Valid, Padding::Same] {
+            for layer in [
+                Conv2D::new(3, 1),
+                Conv2D::new(2, 1).strides(2),
+                Conv2D::new(2, 3),
+                Conv2D::new(2, (2, 3)).strides((1, 2)),
+                Conv2D::new(2, (3, 2)).strides((3, 1)),
+                Conv2D::new(2, (6, 5)),
+                Conv2D::new(2, 2).dilation_rate(3),
+                Conv2D::new(2, (3, 2)).dilation_rate((2, 1)).strides((1, 2)),
+                Conv2D::new(1, 2).use_bias(false),
+            ] {
+                check(&layer.padding(padding), [6, 5, 2]);
+            }
+        }
+        check(&Conv2D::new(2, 3).padding(Padding::Same), [1, 1, 1]);
+        check(&Conv2D::new(2, 1), [1, 1, 3]);
+    }
+
+    #[test]
+    fn gradients_of_groups() {
+        for groups in [2, 4] {
+            let layer = Conv2D::new(4, (3, 2)).groups(groups).activation(Activation::Tanh);
+            check(&layer, [4, 3, 4]);
+            check(&layer.clone().strides(2).padding(Padding::Same), [4, 3, 4]);
+            check(&Conv2D::new(8, 1).groups(groups).use_bias(false), [2, 3, 4]);
+            check(&layer.dilation_rate((1, 2)), [4, 5, 4]);
+        }
+    }
+
+    #[test]
+    fn gradients_of_every_activation() {
+        for activation in ALL {
+            check(&Conv2D::new(3, 2).activation(activation), [4, 3, 2]);
+        }
+    }
+}

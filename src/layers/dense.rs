@@ -149,3 +149,30 @@ impl Layer for BuiltDense {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{activations::tests::ALL, gradcheck::check_layer};
+
+    fn check(layer: &Dense, input: impl Into<Shape>) {
+        let report = check_layer(layer, input).unwrap();
+        assert!(report.max_relative_error < 1e-6, "{layer:?}: {report}");
+    }
+
+    #[test]
+    fn gradients() {
+        for layer in [Dense::new(1), Dense::new(7), Dense::new(4).use_bias(false)] {
+            check(&layer, 5);
+            check(&layer, 1);
+            check(&layer, [2, 3]);
+        }
+    }
+
+    #[test]
+    fn gradients_of_every_activation() {
+        for activation in ALL {
+            check(&Dense::new(4).activation(activation), 6);
+        }
+    }
+}

@@ -49,3 +49,17 @@ impl Layer for Relabel {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradcheck::check_layer;
+
+    #[test]
+    fn gradients() {
+        for input in [Shape::from([2, 3, 4]), 5.into(), ().into()] {
+            let report = check_layer(&Flatten, input).unwrap();
+            assert!(report.max_relative_error < 1e-6, "{input}: {report}");
+        }
+    }
+}

@@ -88,3 +88,26 @@ impl Layer for BuiltMaxPooling2D {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradcheck::check_layer;
+
+    #[test]
+    fn gradients() {
+        for padding in [Padding::Valid, Padding::Same] {
+            for layer in [
+                MaxPooling2D::default(),
+                MaxPooling2D::new((3, 2)),
+                MaxPooling2D::new((2, 3)).strides((1, 2)),
+                MaxPooling2D::new(3).strides(1),
+                MaxPooling2D::new(1).strides(2),
+            ] {
+                let layer = layer.padding(padding);
+                let report = check_layer(&layer, [5, 4, 2]).unwrap();
+                assert!(report.max_relative_error < 1e-6, "{layer:?}: {report}");
+            }
+        }
+    }
+}

@@ -1,18 +1,32 @@
 //! The layers: one file each, with its configuration, its built form and its tests.
 
+mod average_pooling2d;
 mod conv2d;
 mod dense;
+mod dropout;
 pub mod erased;
 mod flatten;
+mod global_average_pooling2d;
+mod global_max_pooling2d;
 mod layer;
 mod max_pooling2d;
 mod pair;
+mod rescaling;
+mod reshape;
 mod window;
+mod zero_padding2d;
 
+pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
 pub use conv2d::{BuiltConv2D, Conv2D};
 pub use dense::{BuiltDense, Dense};
+pub use dropout::{BuiltDropout, Dropout};
 pub use flatten::{Flatten, Relabel};
+pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use global_max_pooling2d::{BuiltGlobalMaxPooling2D, GlobalMaxPooling2D};
 pub use layer::{Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Scope, Scratch, Taped};
 pub use max_pooling2d::{BuiltMaxPooling2D, MaxPooling2D};
 pub use pair::Pair;
+pub use rescaling::Rescaling;
+pub use reshape::Reshape;
 pub use window::Padding;
+pub use zero_padding2d::{Border, BuiltZeroPadding2D, ZeroPadding2D};

@@ -87,3 +87,10 @@ pub(super) fn pool(cx: &Build, pool_size: Pair, strides: Option<Pair>, padding: 
     let window = slide(cx, [h, w], ("pool_size", pool_size), strides, 1.into(), padding)?;
     Ok((Pool { window, channels }, [window.output[0], window.output[1], channels].into()))
 }
+
+/// The pooling of a whole image `[h, w, c]`, and the shape of its output: `[c]` or `[1, 1, c]`.
+pub(super) fn global_pool(cx: &Build, keepdims: bool) -> Result<(Pool, Shape)> {
+    let [h, w, channels] = cx.input_of_rank("images are (height, width, channels)")?;
+    let (pool, output) = pool(cx, (h, w).into(), None, Padding::Valid)?;
+    Ok((pool, if keepdims { output } else { channels.into() }))
+}

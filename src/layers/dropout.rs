@@ -1,0 +1,163 @@
+//! [`Dropout`].
+
+use rand::Rng as _;
+
+use super::{Backward, Build, Forward, Layer, LayerConfig, Taped};
+use crate::{
+    Result, Scalar, Shape,
+    tensor::{View, ViewMut},
+};
+
+/// Zeros at random in training, `keras.layers.Dropout`: each element is dropped with probability `rate`, and those that
+/// are kept are multiplied by `1 / (1 - rate)`, so that the expectation stays. In prediction, the input as it is.
+///
+/// - input: `[n, ..]`
+/// - output: `[n, ..]`
+///
+/// [Srivastava et al., 2014](https://jmlr.org/papers/v15/srivastava14a.html)
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropout {
+    rate: f64,
+}
+
+impl Dropout {
+    /// Drops the fraction `rate` of the elements, at least 0 and below 1.
+    pub fn new(rate: f64) -> Self {
+        Dropout { rate }
+    }
+}
+
+impl LayerConfig for Dropout {
+    type Built = BuiltDropout;
+
+    fn class_name(&self) -> &'static str {
+        "Dropout"
+    }
+
+    fn build(&self, cx: &mut Build) -> Result<(BuiltDropout, Shape)> {
+        let rate = self.rate;
+        if !(0.0..1.0).contains(&rate) {
+            return Err(cx.argument_error(format!("rate must be at least 0 and below 1, got {rate}")));
+        }
+        let draws = f64::from(u32::MAX) + 1.0;
+        Ok((BuiltDropout { dropped: (rate * draws) as u32, scale: 1.0 / (1.0 - rate) }, cx.input()))
+    }
+}
+
+/// A built [`Dropout`].
+#[derive(Debug)]
+pub struct BuiltDropout {
+    /// How many of the 2^32 numbers that are drawn for an element drop it.
+    dropped: u32,
+    scale: f64,
+}
+
+impl Layer for BuiltDropout {
+    /// Whether each element is kept.
+    type Work<T: Scalar> = Vec<bool>;
+
+    fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
+        outputs * size_of::<bool>()
+    }
+
+    fn forward<T: Scalar>(&self, cx: &mut Forward<T>, kept: &mut Vec<bool>, x: View<T>, y: ViewMut<T>) {
+        if !cx.training() {
+            y.data.copy_from_slice(x.data);
+            return;
+        }
+        kept.clear();
+        for (i, sample) in x.samples().enumerate() {
+            let mut rng = cx.rng(i).expect("a step of training has random numbers");
+            kept.extend(sample.data.iter().map(|_| rng.next_u32() >= self.dropped));
+        }
+        self.mask(kept, x.data, y.data);
+    }
+
+    fn backward<T: Scalar>(&self, _: &mut Backward<T>, kept: &mut Vec<bool>, taped: Taped<T>, dx: Option<ViewMut<T>>) {
+        if let Some(dx) = dx {
+            self.mask(kept, taped.dy.data, dx.data);
+        }
+    }
+}
+
+impl BuiltDropout {
+    /// Overwrites `to` with the elements of `from` that are kept, scaled, and zeros.
+    fn mask<T: Scalar>(&self, kept: &[bool], from: &[T], to: &mut [T]) {
+        let scale = T::of(self.scale);
+        for ((to, &from), &kept) in to.iter_mut().zip(from).zip(kept) {
+            *to = if kept { from * scale } else { T::zero() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Sequential, Tensor,
+        gradcheck::check_layer,
+        layers::{Mode, Scratch},
+        params::ParamLayout,
+    };
+
+    /// The output for `n` ones in one sample after `first` others.
+    fn train(rate: f64, n: usize, step: u64, first: usize) -> Vec<f32> {
+        let mut layout = ParamLayout::default();
+        let layer =
+            Dropout::new(rate).build(&mut Build::new("Dropout", "dropout", 0, n.into(), &mut layout)).unwrap().0;
+        let mut cx = Forward {
+            scratch: &mut Scratch::default(),
+            params: &[],
+            layout: &layout,
+            mode: Mode::Train { seed: 3, step },
+            stream: 0,
+            first_sample: first,
+        };
+        let (x, mut y) = (Tensor::ones([1, n]), Tensor::zeros([1, n]));
+        layer.forward(&mut cx, &mut Vec::new(), x.view(), y.view_mut());
+        y.into_data()
+    }
+
+    #[test]
+    fn the_rate_is_dropped_and_the_rest_scaled() {
+        let n = 100_000;
+        for rate in [0.0, 0.25, 0.5, 0.999] {
+            let y = train(rate, n, 0, 0);
+            let scale = (1.0 / (1.0 - rate)) as f32;
+            assert!(y.iter().all(|&y| y == 0.0 || y == scale));
+            let dropped = y.iter().filter(|&&y| y == 0.0).count() as f64 / n as f64;
+            // Four standard errors.
+            let error = 4.0 * (rate * (1.0 - rate) / n as f64).sqrt();
+            assert!((dropped - rate).abs() <= error, "{dropped} of {rate}");
+        }
+    }
+
+    #[test]
+    fn each_step_and_each_sample_has_its_mask() {
+        assert_eq!(train(0.5, 64, 1, 1), train(0.5, 64, 1, 1));
+        assert_ne!(train(0.5, 64, 1, 1), train(0.5, 64, 2, 1));
+        assert_ne!(train(0.5, 64, 1, 1), train(0.5, 64, 1, 2));
+    }
+
+    #[test]
+    fn prediction_is_the_identity() {
+        let model = Sequential::new([8]).add(Dropout::new(0.5)).build().unwrap();
+        let x = Tensor::random_normal([5, 8], 0.0, 1.0, 0);
+        assert_eq!(model.predict(&x).unwrap(), x);
+    }
+
+    #[test]
+    fn the_rate_lies_in_its_range() {
+        for rate in [-0.1, 1.0, f64::NAN] {
+            assert!(Sequential::new([8]).add(Dropout::new(rate)).build().is_err(), "{rate}");
+        }
+    }
+
+    #[test]
+    fn gradients() {
+        for rate in [0.0, 0.3, 0.9] {
+            let report = check_layer(&Dropout::new(rate), [3, 4, 2]).unwrap();
+            assert!(report.max_relative_error < 1e-6, "{rate}: {report}");
+        }
+    }
+}
