@@ -37,11 +37,11 @@ impl Taps {
         self.down.len() * self.across.len()
     }
 
-    /// For each tap, where its channels start, and its number `ky * kw + kx`.
+    /// For each tap, the last first, where its channels start, and its number `ky * kw + kx`.
     #[inline(always)]
     fn for_each(&self, mut visit: impl FnMut(usize, u32)) {
-        for ky in self.down.clone() {
-            for kx in self.across.clone() {
+        for ky in self.down.clone().rev() {
+            for kx in self.across.clone().rev() {
                 let input = self.origin.wrapping_add(ky * self.line_stride).wrapping_add(kx * self.pixel_stride);
                 visit(input, (ky * self.kw + kx) as u32);
             }
@@ -102,13 +102,13 @@ pub fn max<T: Float>(pool: &Pool, x: &[T], y: &mut [T], winners: &mut [u32]) {
 /// The maxima and the winners of `N` channels from `channel` on.
 #[inline(always)]
 fn max_of<T: Float, const N: usize>(taps: &Taps, x: &[T], channel: usize) -> ([T; N], [u32; N]) {
-    // Where nothing beats minus infinity, the first tap in the image wins, not one in the padding.
-    let first = (taps.down.start * taps.kw + taps.across.start) as u32;
-    let (mut best, mut winner) = ([T::neg_infinity(); N], [first; N]);
+    let (mut best, mut winner) = ([T::neg_infinity(); N], [0; N]);
     taps.for_each(|input, tap| {
         let x: &[T; N] = x[input + channel..].first_chunk().expect("a pixel has all channels");
         for i in 0..N {
-            let wins = x[i] > best[i] || x[i].is_nan();
+            // The first tap comes last and wins a tie. Even the minus infinity that all begins with has to be beaten, or
+            // its winner could lie in the padding.
+            let wins = x[i] >= best[i] || x[i].is_nan();
             best[i] = if wins { x[i] } else { best[i] };
             winner[i] = if wins { tap } else { winner[i] };
         }

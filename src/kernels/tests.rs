@@ -10,7 +10,7 @@ use rand::RngExt;
 use self::cases::{Axis, Border, convs, pools, size, window};
 use super::{
     conv::{self, Conv},
-    dense,
+    conv_im2col, dense,
     gemm::Matrix,
     im2col::{Channels, col2im, im2col},
     naive,
@@ -93,7 +93,7 @@ fn convolutions_of_many_blocks() {
     ] {
         let conv = Conv { window, channels, filters, groups };
         let columns = n * window.outputs() * patch(&conv);
-        assert!(columns > 2 * conv.scratch_len::<f32>(), "{conv:?} of {n} samples is one block");
+        assert!(columns > 2 * conv_im2col::scratch_len::<f32>(&conv), "{conv:?} of {n} samples is one block");
         check_conv::<f32>(&conv, n);
         check_conv::<f64>(&conv, n);
         check_cut::<f32>(&conv, n);
