@@ -118,7 +118,16 @@ fn max_of<T: Float, const N: usize>(taps: &Taps, x: &[T], channel: usize) -> ([T
 
 /// The gradient of [`max`]: overwrites `dx: [n, h, w, c]`; a winner gets the gradient `dy` of its output.
 pub fn max_gradient<T: Float>(pool: &Pool, dy: &[T], winners: &[u32], dx: &mut [T]) {
+    if pool.window.is_tiling() {
+        return scatter(pool, dy, winners, dx, |dx, gradient| *dx = gradient);
+    }
     dx.fill(T::zero());
+    scatter(pool, dy, winners, dx, |dx, gradient| *dx = *dx + gradient);
+}
+
+/// Gives each tap of each output its gradient: that of the output to the winner, 0 to the others.
+#[inline(always)]
+fn scatter<T: Float>(pool: &Pool, dy: &[T], winners: &[u32], dx: &mut [T], give: impl Fn(&mut T, T)) {
     vectorized(
         #[inline(always)]
         || {
@@ -127,7 +136,7 @@ pub fn max_gradient<T: Float>(pool: &Pool, dy: &[T], winners: &[u32], dx: &mut [
                 taps.for_each(|input, tap| {
                     let dx = &mut dx[input..][..pool.channels];
                     for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(winners) {
-                        *dx = *dx + if winner == tap { dy } else { T::zero() };
+                        give(dx, if winner == tap { dy } else { T::zero() });
                     }
                 });
             });

@@ -44,6 +44,12 @@ impl Window {
         self.kernel == [1, 1] && self.strides == [1, 1] && self.padding == [0, 0] && self.input == self.output
     }
 
+    /// Whether each pixel is read by exactly one tap of one output.
+    pub fn is_tiling(&self) -> bool {
+        let along = |axis: usize| self.output[axis] * self.strides[axis] == self.input[axis];
+        self.kernel == self.strides && self.dilation == [1, 1] && self.padding == [0, 0] && along(0) && along(1)
+    }
+
     /// The pixel along `axis` (0: vertical, 1: horizontal) that a tap reads; `None` in the padding.
     pub fn pixel(&self, axis: usize, output: usize, tap: usize) -> Option<usize> {
         (output * self.strides[axis] + tap * self.dilation[axis])
