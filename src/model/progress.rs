@@ -1,7 +1,9 @@
 //! What fit prints: a bar an epoch on a terminal, a line an epoch elsewhere.
 
+#[cfg(feature = "progress")]
+use std::io::IsTerminal;
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     time::Instant,
 };
 
@@ -111,7 +113,7 @@ fn bar(steps: usize) -> indicatif::ProgressBar {
     let style =
         ProgressStyle::with_template(&format!("{{pos}}/{{len}} {{bar:{BAR_WIDTH}.green/dim}} {{eta}} {{wide_msg}}"))
             .expect("the template is right")
-            .progress_chars(&format!("{FULL}╸{FULL}"));
+            .progress_chars(&format!("{FULL}╸─"));
     bar.set_style(style);
     bar
 }
