@@ -120,7 +120,7 @@ impl<T: Scalar> Model<T> {
     /// # Errors
     /// Before the first step: when the model is not compiled, `x` or `y` does not fit the model or the loss, there are no
     /// samples, a label is out of range, or an option is out of its range.
-    /// In a step: [`Error::NotFinite`], when the loss or a gradient becomes NaN or infinite.
+    /// In a step: [`Error::NotFinite`], when the loss, a gradient or a weight becomes NaN or infinite.
     pub fn fit<'a>(
         &mut self,
         x: impl Into<Input<'a, T>>,
@@ -146,7 +146,8 @@ impl<T: Scalar> Model<T> {
         };
 
         let batch_size = options.batch_size.min(split);
-        let mut progress = Progress::new(options.verbose, options.epochs, split.div_ceil(batch_size));
+        let steps = split.div_ceil(batch_size);
+        let mut progress = Progress::new(options.verbose, options.epochs, steps);
         let rescaled = self.layers.first().is_some_and(|layer| layer.class_name == "Rescaling");
         let warnings = check::suspicious(
             &samples.x,
@@ -166,7 +167,12 @@ impl<T: Scalar> Model<T> {
             let order = trainer.order(split, options.shuffle);
             let mut sums = objective.sums();
             for (step, indices) in order.chunks(batch_size).enumerate() {
-                if let Err(what) = trainer.step(&objective, &samples, indices, &mut sums) {
+                let mut result = trainer.step(&objective, &samples, indices, &mut sums);
+                // Within an epoch, the loss of the next step tells.
+                if step + 1 == steps {
+                    result = result.and_then(|()| trainer.check_weights());
+                }
+                if let Err(what) = result {
                     return Err(Error::NotFinite {
                         what,
                         epoch: epoch + 1,
@@ -308,14 +314,17 @@ impl<'a, T: Scalar> Samples<'a, T> {
                 return Err(Error::data("fit", format!("x has {n} samples, but sample_weight has {}", weights.len())));
             }
             if let Some(i) = weights.iter().position(|&weight| invalid(weight.into())) {
-                return Err(Error::data("fit", format!("sample_weight {i} must be at least 0, got {}", weights[i])));
+                return Err(Error::data(
+                    "fit",
+                    format!("sample_weight of sample {i} must be a finite number of at least 0, got {}", weights[i]),
+                ));
             }
             self.weights = Some(weights.iter().map(|&weight| weight.into()).collect());
         } else if !class.is_empty() {
             if let Some((class, weight)) = class.iter().find(|&(_, &weight)| invalid(weight)) {
                 return Err(Error::argument(
                     "fit",
-                    format!("class_weight of class {class} must be at least 0, got {weight}"),
+                    format!("class_weight of class {class} must be a finite number of at least 0, got {weight}"),
                 ));
             }
             let weight =
@@ -395,8 +404,21 @@ impl<'m, T: Scalar> Trainer<'m, T> {
                 return Ok(());
             }
         };
-        model.params.copy_from_slice(good);
-        compiled.forget();
-        Err(failed)
+        Err(self.give_back(failed))
+    }
+
+    /// The weights are finite; if not, leaves those with which the loss was finite last.
+    fn check_weights(&mut self) -> Result<(), &'static str> {
+        match self.model.params.iter().all(|weight| weight.is_finite()) {
+            true => Ok(()),
+            false => Err(self.give_back("weights")),
+        }
+    }
+
+    /// Goes back to the weights with which the loss was finite last, and lets the optimizer start anew.
+    fn give_back(&mut self, failed: &'static str) -> &'static str {
+        self.model.params.copy_from_slice(&self.good);
+        self.model.compiled.as_mut().expect("fit has checked that the model is compiled").forget();
+        failed
     }
 }
