@@ -43,8 +43,8 @@ pub enum Error {
         /// The method.
         method: &'static str,
     },
-    /// A training step gave a loss, a gradient or weights that are NaN or infinite. The model keeps the weights with which the loss
-    /// was finite last, and its optimizer starts anew.
+    /// A training step gave a loss, a gradient or weights that are NaN or infinite. The model keeps the weights with which
+    /// the loss was finite last, and its optimizer starts anew.
     NotFinite {
         /// `"loss"`, `"gradient"` or `"weights"`.
         what: &'static str,

@@ -478,7 +478,7 @@ mod weights {
         let before = model.params().to_vec();
         let (kernel, bias) = (Tensor::ones([3, 2]), Tensor::ones([2]));
         fails(model.set_weights(&[]), Kind::Argument, &["set_weights", "2 weights", "got 0"]);
-        fails(model.set_weights(&[kernel.clone()]), Kind::Argument, &["set_weights", "2 weights", "got 1"]);
+        fails(model.set_weights(std::slice::from_ref(&kernel)), Kind::Argument, &["set_weights", "2 weights", "got 1"]);
         let words = ["set_weights: dense/bias", "(2,)", "(3,)"];
         fails(model.set_weights(&[kernel, Tensor::ones([3])]), Kind::Shape, &words);
         let words = ["set_weights: dense/kernel", "(3, 2)", "(2, 3)"];
@@ -553,7 +553,7 @@ mod not_finite {
     }
 
     #[test]
-    fn weights_after_the_last_step_too() {
+    fn weights_that_overflow_are_given_back() {
         let mut model = regression(SGD::new(1e38));
         let before = model.params().to_vec();
         let (x, y) = (Tensor::from([[1.0]]), Tensor::from([[1e3]]));

@@ -146,8 +146,7 @@ impl<T: Scalar> Model<T> {
         };
 
         let batch_size = options.batch_size.min(split);
-        let steps = split.div_ceil(batch_size);
-        let mut progress = Progress::new(options.verbose, options.epochs, steps);
+        let mut progress = Progress::new(options.verbose, options.epochs, split.div_ceil(batch_size));
         let rescaled = self.layers.first().is_some_and(|layer| layer.class_name == "Rescaling");
         let warnings = check::suspicious(
             &samples.x,
@@ -167,12 +166,7 @@ impl<T: Scalar> Model<T> {
             let order = trainer.order(split, options.shuffle);
             let mut sums = objective.sums();
             for (step, indices) in order.chunks(batch_size).enumerate() {
-                let mut result = trainer.step(&objective, &samples, indices, &mut sums);
-                // Within an epoch, the loss of the next step tells.
-                if step + 1 == steps {
-                    result = result.and_then(|()| trainer.check_weights());
-                }
-                if let Err(what) = result {
+                if let Err(what) = trainer.step(&objective, &samples, indices, &mut sums) {
                     return Err(Error::NotFinite {
                         what,
                         epoch: epoch + 1,
@@ -373,8 +367,8 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         order
     }
 
-    /// One step on the samples of `indices`. When the loss or a gradient is not finite, says which, and leaves the weights
-    /// with which the loss was finite last.
+    /// One step on the samples of `indices`. When the loss, a gradient or a weight is not finite, says which, and leaves
+    /// the weights with which the loss was finite last.
     fn step(
         &mut self,
         objective: &Objective,
@@ -401,24 +395,14 @@ impl<'m, T: Scalar> Trainer<'m, T> {
             () if !tape.grads.iter().all(|grad| grad.is_finite()) => "gradient",
             () => {
                 compiled.update(&mut model.params, &tape.grads, trainable);
-                return Ok(());
+                if model.params.iter().all(|weight| weight.is_finite()) {
+                    return Ok(());
+                }
+                "weights"
             }
         };
-        Err(self.give_back(failed))
-    }
-
-    /// The weights are finite; if not, leaves those with which the loss was finite last.
-    fn check_weights(&mut self) -> Result<(), &'static str> {
-        match self.model.params.iter().all(|weight| weight.is_finite()) {
-            true => Ok(()),
-            false => Err(self.give_back("weights")),
-        }
-    }
-
-    /// Goes back to the weights with which the loss was finite last, and lets the optimizer start anew.
-    fn give_back(&mut self, failed: &'static str) -> &'static str {
-        self.model.params.copy_from_slice(&self.good);
-        self.model.compiled.as_mut().expect("fit has checked that the model is compiled").forget();
-        failed
+        model.params.copy_from_slice(good);
+        compiled.forget();
+        Err(failed)
     }
 }
