@@ -564,6 +564,20 @@ mod not_finite {
     }
 
     #[test]
+    fn the_optimizer_starts_anew() {
+        let momentum = || SGD::new(0.1).momentum(0.9);
+        let (mut model, mut fresh) = (regression(momentum()), regression(momentum()));
+        let (x, y) = (Tensor::from([[1.0], [f32::NAN]]), Tensor::from([[5.0], [0.0]]));
+        let (_, _, step, _) = failure(model.fit(&x, &y, quiet().batch_size(1).shuffle(false)));
+        assert_eq!((step, model.params()), (2, fresh.params()));
+        let (x, y) = (Tensor::from([[1.0]]), Tensor::from([[2.0]]));
+        for model in [&mut model, &mut fresh] {
+            model.fit(&x, &y, quiet()).unwrap();
+        }
+        assert_eq!(model.params(), fresh.params());
+    }
+
+    #[test]
     fn nan_in_the_data_stops_the_first_step() {
         let mut model = regression(Adam::default());
         let before = model.params().to_vec();
