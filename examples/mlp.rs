@@ -37,8 +37,8 @@ fn run() -> cornu::Result<()> {
     Ok(())
 }
 
-/// Points `[n, 2]` on two spirals around the origin, one turned by half a circle, with a little noise; and the spiral of
-/// each.
+/// Points `[n, 2]` on two spirals around the origin, one turned by half a circle, with a little noise, and the spiral
+/// of each.
 fn two_spirals(n: usize) -> (Tensor, Labels) {
     let at = Tensor::random_uniform([n], 0.1, 1.0, 1);
     let noise = Tensor::random_normal([n, 2], 0.0, 0.02, 2);
