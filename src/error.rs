@@ -43,10 +43,10 @@ pub enum Error {
         /// The method.
         method: &'static str,
     },
-    /// A training step gave a loss or a gradient that is NaN or infinite. The model keeps the weights with which the loss
-    /// was finite last, and its optimizer starts anew.
+    /// A training step gave a loss, a gradient or weights that are NaN or infinite. The model keeps the weights with which
+    /// the loss was finite last, and its optimizer starts anew.
     NotFinite {
-        /// `"loss"` or `"gradient"`.
+        /// `"loss"`, `"gradient"` or `"weights"`.
         what: &'static str,
         /// The epoch of this fit, counted from 1.
         epoch: usize,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{Initializer, Result, Scalar, Shape, rng};
+use crate::{Error, Initializer, Result, Scalar, Shape, rng};
 
 /// Names one weight of a model; a built layer holds the ids of its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +48,7 @@ impl ParamLayout {
         let end = self.len.checked_add(shape.size());
         // Half of the address space for the weights alone: no machine holds that, and no sum below can overflow.
         let Some(end) = end.filter(|&end| end < usize::MAX / 32) else {
-            return Err(crate::Error::argument(name, format!("a weight of shape {shape} is larger than any memory")));
+            return Err(Error::argument(name, format!("a weight of shape {shape} is larger than any memory")));
         };
         self.infos.push(ParamInfo { name, shape, initializer, trainable, offset: self.len });
         self.len = end;
@@ -89,12 +89,21 @@ impl ParamLayout {
 
     /// The flat array as the initializers draw it: each weight has a random stream of its own, so adding a layer at
     /// the end changes no other layer's weights.
-    pub fn initialize<T: Scalar>(&self, seed: u64) -> Vec<T> {
-        let mut values = vec![T::zero(); self.len];
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn initialize<T: Scalar>(&self, seed: u64) -> Result<Vec<T>> {
+        let mut values = Vec::new();
+        values.try_reserve_exact(self.len).map_err(|_| {
+            let largest = self.infos.iter().max_by_key(|info| info.shape.size());
+            let (name, shape) = largest.map_or(("", Shape::from(())), |info| (&info.name, info.shape));
+            Error::argument(name, format!("there is no memory for a weight of shape {shape} and all others"))
+        })?;
+        values.resize(self.len, T::zero());
         for (i, info) in self.infos.iter().enumerate() {
             let mut rng = rng::stream(seed, rng::WEIGHTS, i as u64, 0);
             info.initializer.fill(info.shape, &mut rng, &mut values[info.range()]);
         }
-        values
+        Ok(values)
     }
 }

@@ -2,6 +2,7 @@
 
 pub use crate::{
     Activation, Error, Fit, History, Initializer, Labels, Metric, Model, Score, Sequential, Shape, Tensor,
+    datasets::{self, Split},
     layers::*,
     losses::*,
     optimizers::{Adam, Optimizer, SGD},

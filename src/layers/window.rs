@@ -30,6 +30,12 @@ pub(super) fn slide(
             return Err(cx.argument_error(format!("{name} must be at least 1, got ({}, {})", pair.height, pair.width)));
         }
     }
+    // Pooling notes the number of a tap in four bytes.
+    if kernel.height.checked_mul(kernel.width).is_none_or(|taps| taps > u32::MAX as usize) {
+        return Err(
+            cx.argument_error(format!("{kernel_name} ({}, {}) is larger than any image", kernel.height, kernel.width))
+        );
+    }
     let vertical =
         Axis { name: "high", input: h, kernel: kernel.height, stride: strides.height, dilation: dilation.height };
     let horizontal =

@@ -75,8 +75,7 @@ pub(crate) fn batch_size(method: &str, batch_size: usize) -> Result<()> {
 pub(crate) fn input<T: Scalar>(method: &str, x: &Input<T>, expected: Shape) -> Result<()> {
     let shape = x.shape();
     if shape.rank() != expected.rank() + 1 || shape.sample() != expected {
-        let mut wanted = expected.to_string();
-        wanted.insert_str(1, if expected.rank() == 0 { "n," } else { "n, " });
+        let wanted = expected.batch(0).to_string().replacen('0', "n", 1);
         let help = match () {
             () if shape == expected => "a batch of one sample needs a first dimension of 1",
             () if shape.sample().size() == expected.size() => "reshape it; the numbers of elements agree",
@@ -115,7 +114,10 @@ pub(crate) fn targets<'a, T: Scalar>(
                     "for one-hot rows, compile with CategoricalCrossentropy",
                 ));
             }
-            let labels = Labels::try_from(&values.to_tensor())?;
+            let labels = Labels::try_from(&values.to_tensor()).map_err(|error| match error {
+                Error::Data { message, .. } => Error::data(format!("{method}: y"), message),
+                other => other,
+            })?;
             below(method, &labels, output.last())?;
             Ok(Prepared::Labels(Cow::Owned(labels)))
         }

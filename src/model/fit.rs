@@ -120,7 +120,7 @@ impl<T: Scalar> Model<T> {
     /// # Errors
     /// Before the first step: when the model is not compiled, `x` or `y` does not fit the model or the loss, there are no
     /// samples, a label is out of range, or an option is out of its range.
-    /// In a step: [`Error::NotFinite`], when the loss or a gradient becomes NaN or infinite.
+    /// In a step: [`Error::NotFinite`], when the loss, a gradient or a weight becomes NaN or infinite.
     pub fn fit<'a>(
         &mut self,
         x: impl Into<Input<'a, T>>,
@@ -308,14 +308,17 @@ impl<'a, T: Scalar> Samples<'a, T> {
                 return Err(Error::data("fit", format!("x has {n} samples, but sample_weight has {}", weights.len())));
             }
             if let Some(i) = weights.iter().position(|&weight| invalid(weight.into())) {
-                return Err(Error::data("fit", format!("sample_weight {i} must be at least 0, got {}", weights[i])));
+                return Err(Error::data(
+                    "fit",
+                    format!("sample_weight of sample {i} must be a finite number of at least 0, got {}", weights[i]),
+                ));
             }
             self.weights = Some(weights.iter().map(|&weight| weight.into()).collect());
         } else if !class.is_empty() {
             if let Some((class, weight)) = class.iter().find(|&(_, &weight)| invalid(weight)) {
                 return Err(Error::argument(
                     "fit",
-                    format!("class_weight of class {class} must be at least 0, got {weight}"),
+                    format!("class_weight of class {class} must be a finite number of at least 0, got {weight}"),
                 ));
             }
             let weight =
@@ -364,8 +367,8 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         order
     }
 
-    /// One step on the samples of `indices`. When the loss or a gradient is not finite, says which, and leaves the weights
-    /// with which the loss was finite last.
+    /// One step on the samples of `indices`. When the loss, a gradient or a weight is not finite, says which, and leaves
+    /// the weights with which the loss was finite last.
     fn step(
         &mut self,
         objective: &Objective,
@@ -392,7 +395,10 @@ impl<'m, T: Scalar> Trainer<'m, T> {
             () if !tape.grads.iter().all(|grad| grad.is_finite()) => "gradient",
             () => {
                 compiled.update(&mut model.params, &tape.grads, trainable);
-                return Ok(());
+                if model.params.iter().all(|weight| weight.is_finite()) {
+                    return Ok(());
+                }
+                "weights"
             }
         };
         model.params.copy_from_slice(good);

@@ -95,6 +95,8 @@ impl Objective {
             };
             let weight = outputs.weights.map_or(1.0, |weights| weights[index]);
             batch_loss += loss * weight;
+            // Not a sum of batches, so that the mean is the same for any size of batch.
+            sums.loss += loss * weight;
             if let Some(dz) = &mut dz {
                 if self.on_logits.is_none() {
                     self.head.backward(logits, prediction, gradient, classes);
@@ -107,7 +109,6 @@ impl Objective {
                 *sum += metric.sample(target, prediction, classes);
             }
         }
-        sums.loss += batch_loss;
         sums.samples += n;
         batch_loss / n as f64
     }

@@ -1,7 +1,9 @@
 //! What fit prints: a bar an epoch on a terminal, a line an epoch elsewhere.
 
+#[cfg(feature = "progress")]
+use std::io::IsTerminal;
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     time::Instant,
 };
 
@@ -68,18 +70,24 @@ impl Progress {
     }
 
     pub fn epoch_ends(&mut self, epoch: usize, result: &Epoch) {
-        let seconds = result.time.as_secs_f64();
-        let mut message = format!("{:.1}ms/step - {}", seconds * 1e3 / self.steps as f64, result.train);
-        if let Some(validation) = &result.validation {
-            message += &format!(" - val_{}", validation.to_string().replace(" - ", " - val_"));
-        }
+        let (seconds, steps) = (result.time.as_secs_f64(), self.steps);
+        let train = format!("{:.1}ms/step - {}", seconds * 1e3 / steps as f64, result.train);
+        let validation = result.validation.as_ref().map(|score| format!("val_{score}").replace(" - ", " - val_"));
         match &mut self.style {
             Style::Silent => {}
-            Style::Line => print(&format!("Epoch {}/{} - {seconds:.1}s - {message}", epoch + 1, self.epochs)),
+            Style::Line => {
+                let validation = validation.map_or_else(String::new, |validation| format!(" - {validation}"));
+                print(&format!("Epoch {}/{} - {seconds:.1}s - {train}{validation}", epoch + 1, self.epochs));
+            }
             #[cfg(feature = "progress")]
             Style::Bar(bar) => {
                 if let Some(bar) = bar.take() {
-                    bar.finish_with_message(message);
+                    bar.finish_and_clear();
+                }
+                print(&format!("{steps}/{steps} {} {seconds:.0}s {train}", FULL.repeat(BAR_WIDTH)));
+                // A line of its own: beside the rest it would not fit in 80 columns.
+                if let Some(validation) = validation {
+                    print(&validation);
                 }
             }
         }
@@ -92,13 +100,20 @@ fn print(line: &str) {
 }
 
 #[cfg(feature = "progress")]
+const BAR_WIDTH: usize = 20;
+#[cfg(feature = "progress")]
+const FULL: &str = "━";
+
+/// A bar that never wraps: what does not fit in the terminal's width is cut.
+#[cfg(feature = "progress")]
 fn bar(steps: usize) -> indicatif::ProgressBar {
     use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
     let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stdout());
-    let style = ProgressStyle::with_template("{pos}/{len} {bar:20.green} {elapsed} {msg}")
-        .expect("the template is right")
-        .progress_chars("━╸━");
+    let style =
+        ProgressStyle::with_template(&format!("{{pos}}/{{len}} {{bar:{BAR_WIDTH}.green/dim}} {{eta}} {{wide_msg}}"))
+            .expect("the template is right")
+            .progress_chars(&format!("{FULL}╸─"));
     bar.set_style(style);
     bar
 }

@@ -61,8 +61,8 @@ impl Sequential {
     /// Builds the layers and draws their weights; such a model predicts.
     ///
     /// # Errors
-    /// When a layer's arguments are out of range, or a layer cannot take the shape that comes in. The error shows the
-    /// layers with the shapes so far.
+    /// When a layer's arguments are out of range, or a layer cannot take the shape that comes in: the error shows the
+    /// layers with the shapes so far. When there is no memory for the weights.
     pub fn build(self) -> Result<Model> {
         self.build_as()
     }
@@ -82,7 +82,7 @@ impl Sequential {
             }
         }
         let Plan { nodes, infos, layout, head, .. } = plan;
-        let params = layout.initialize(self.seed);
+        let params = layout.initialize(self.seed)?;
         Ok(Model::new(infos, Graph::new(self.input, nodes, head, layout), params))
     }
 
@@ -103,6 +103,9 @@ impl Sequential {
     }
 }
 
+/// The elements of the largest sample: a million million. With it, no sum of bytes over a batch and its layers overflows.
+const MAX_SAMPLE: usize = 1 << 40;
+
 /// The layers built so far.
 struct Plan {
     input: Shape,
@@ -118,9 +121,15 @@ impl Plan {
         if input.size() == 0 || input.rank() >= crate::MAX_RANK {
             return Err(Error::shape(
                 "Sequential::new",
-                format!("a sample of 1 to {} dimensions, none of them 0", crate::MAX_RANK - 1),
+                format!("a sample of at most {} dimensions, none of them 0", crate::MAX_RANK - 1),
                 input,
                 "leave out the batch",
+            ));
+        }
+        if input.size() > MAX_SAMPLE {
+            return Err(Error::argument(
+                "Sequential::new",
+                format!("a sample of shape {input} is larger than any memory"),
             ));
         }
         Ok(Plan {
@@ -145,6 +154,9 @@ impl Plan {
         let (built, output) = split.as_ref().map_or(layer, |(layer, _)| &**layer).build(&mut cx)?;
         if output.size() == 0 || output.rank() >= crate::MAX_RANK {
             return Err(cx.shape_error("an input that leaves something", format!("the output would be {output}")));
+        }
+        if output.size() > MAX_SAMPLE {
+            return Err(cx.argument_error(format!("an output of shape {output} is larger than any memory")));
         }
         self.head = split.map_or(Activation::Linear, |(_, head)| head);
         self.nodes.push(Node { layer: built, output, params: offset..self.layout.len() });
