@@ -42,7 +42,7 @@ impl<L: Layer> Trial<L> {
             return Err(Error::shape(class, expected, output, ""));
         }
         // Not as the weights start: the zeros of a bias would hide mistakes. This keeps the outputs near 1.
-        let mut params = layout.initialize(SEED);
+        let mut params = layout.initialize(SEED)?;
         for (i, info) in layout.infos().iter().enumerate().filter(|(_, info)| info.trainable) {
             let mut rng = rng::stream(SEED, rng::WEIGHTS, i as u64, 0);
             Initializer::LecunNormal.fill(info.shape, &mut rng, &mut params[info.range()]);
