@@ -25,7 +25,7 @@ fn run(args: &Args) -> cornu::Result<()> {
         .seed(args.seed)
         .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])?;
 
-    println!("{}", model.summary());
+    println!("{}", model.summary_for(args.batch_size));
     model.fit(&x_train, &y_train, Fit::new().epochs(args.epochs).batch_size(args.batch_size).seed(args.seed))?;
 
     let score = model.evaluate(&x_test, &y_test)?;

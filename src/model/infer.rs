@@ -82,11 +82,10 @@ impl<T: Scalar> Infer<'_, T> {
     }
 }
 
-/// The elements of the outputs between segments, for a batch.
-pub(crate) fn boundary_elements(graph: &Graph, n: usize) -> usize {
+/// The elements of the two buffers that hold the outputs between segments, for one sample.
+pub(crate) fn boundary_elements(graph: &Graph) -> usize {
     let (_, segments) = graph.segments.split_last().expect("a model has a layer");
-    let widths = segments.iter().map(|segment| graph.nodes[segment.nodes.end - 1].output.size());
-    2 * n * widths.max().unwrap_or(0)
+    2 * segments.iter().map(|segment| graph.nodes[segment.nodes.end - 1].output.size()).max().unwrap_or(0)
 }
 
 /// The bytes of what all threads compute in: each has two buffers for the activations of a shard.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{DEFAULT_BATCH_SIZE, Model, infer, layer_info::LayerRef, tape::Tape};
+use super::{DEFAULT_BATCH_SIZE, Model, graph::Node, infer, layer_info::LayerRef, tape::Tape};
 use crate::Scalar;
 
 /// The widths of the columns, without the space on both sides; those of Keras.
@@ -36,7 +36,7 @@ impl<T: Scalar> Model<T> {
         // Of all these numbers only the optimizer's step is an integer, of 8 bytes.
         let step = if optimizer > 0 { size_of::<u64>() - size_of::<T>() } else { 0 };
         let mut total = |name: &str, count: usize, step: usize| {
-            let size = readable(count * size_of::<T>() + step);
+            let size = readable((count * size_of::<T>() + step) as f64);
             writeln!(table, " {name} params: {} ({size})", grouped(count)).expect("writing to a string");
         };
         total("Total", self.count_params() + optimizer, step);
@@ -53,22 +53,21 @@ impl<T: Scalar> Model<T> {
         table + &format!("predict {}", readable(self.predict_bytes(batch_size)))
     }
 
-    /// The bytes that [`fit`](Model::fit) holds in a step, without the data.
-    fn training_bytes(&self, batch_size: usize) -> usize {
+    /// The bytes that [`fit`](Model::fit) holds in a step, without the data. A float, since a batch may be of any size.
+    fn training_bytes(&self, batch_size: usize) -> f64 {
         // Weights, those with which the loss was finite last, gradients, and the optimizer's arrays.
         let arrays = 3 + self.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.slots());
-        let batch = batch_size * self.graph.input.size();
-        let elements = arrays * self.count_params() + batch + Tape::<T>::elements(&self.graph, batch_size);
-        let works: usize =
-            self.graph.nodes.iter().map(|node| node.methods::<T>().work_bytes(batch_size * node.output.size())).sum();
-        elements * size_of::<T>() + works + infer::space_bytes::<T>(&self.graph)
+        let batch = batch_size as f64 * self.graph.input.size() as f64;
+        let elements = (arrays * self.count_params()) as f64 + batch + Tape::<T>::elements(&self.graph, batch_size);
+        let work = |node: &Node| node.methods::<T>().work_bytes(node.output.size()) as f64;
+        let works: f64 = self.graph.nodes.iter().map(work).sum();
+        elements * size_of::<T>() as f64 + works * batch_size as f64 + infer::space_bytes::<T>(&self.graph) as f64
     }
 
     /// The bytes that [`predict`](Model::predict) holds, without the data and the result.
-    fn predict_bytes(&self, batch_size: usize) -> usize {
-        self.count_params() * size_of::<T>()
-            + infer::boundary_elements(&self.graph, batch_size) * size_of::<T>()
-            + infer::space_bytes::<T>(&self.graph)
+    fn predict_bytes(&self, batch_size: usize) -> f64 {
+        let boundaries = batch_size as f64 * infer::boundary_elements(&self.graph) as f64;
+        (self.count_params() as f64 + boundaries) * size_of::<T>() as f64 + infer::space_bytes::<T>(&self.graph) as f64
     }
 }
 
@@ -116,8 +115,8 @@ fn grouped(number: usize) -> String {
 }
 
 /// `136.04 KB`, in powers of 1024 as Keras prints it.
-fn readable(bytes: usize) -> String {
-    let mut size = bytes as f64;
+fn readable(bytes: f64) -> String {
+    let mut size = bytes;
     for unit in ["B", "KB", "MB", "GB"] {
         if size < 1024.0 {
             return format!("{size:.2} {unit}");
@@ -182,6 +181,6 @@ Model: \"sequential\"
     #[test]
     fn numbers_are_readable() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0, 1024, 3 << 20].map(readable), ["0.00 B", "1.00 KB", "3.00 MB"]);
+        assert_eq!([0.0, 1024.0, 3.0 * 1048576.0].map(readable), ["0.00 B", "1.00 KB", "3.00 MB"]);
     }
 }

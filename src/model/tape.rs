@@ -68,7 +68,7 @@ impl<T: Scalar> Tape<T> {
     }
 
     /// How many elements those buffers hold, without the gradients.
-    pub fn elements(graph: &Graph, n: usize) -> usize {
+    pub fn elements(graph: &Graph, n: usize) -> f64 {
         let segment = |segment: &Segment| {
             let nodes = &graph.nodes[segment.nodes.clone()];
             let outputs: usize = nodes.iter().map(|node| node.output.size()).sum();
@@ -77,7 +77,7 @@ impl<T: Scalar> Tape<T> {
                 Scope::WholeBatch => 0,
             };
             // The last output has a gradient beside it.
-            n * (outputs + nodes.last().map_or(0, |node| node.output.size())) + lanes
+            n as f64 * (outputs + nodes.last().map_or(0, |node| node.output.size())) as f64 + lanes as f64
         };
         graph.segments.iter().map(segment).sum()
     }
