@@ -2,23 +2,27 @@
 
 mod check;
 mod compiled;
+mod evaluate;
 mod fit;
 mod graph;
 mod history;
 mod infer;
 mod layer_info;
 mod objective;
+mod options;
 mod progress;
+mod samples;
 mod sequential;
 mod space;
 mod summary;
 mod tape;
+mod trainer;
 
 use std::fmt;
 
-pub use fit::Fit;
 pub use history::{Epoch, History, Score};
 pub use layer_info::LayerRef;
+pub use options::Fit;
 pub use sequential::Sequential;
 
 use self::{compiled::Compiled, graph::Graph, infer::Infer, layer_info::LayerInfo, space::Spaces};

@@ -50,7 +50,8 @@ impl Source {
         match self.files.each_ref().map(|file| file.find(folder)) {
             [Some(a), Some(b), Some(c), Some(d)] => Ok([a, b, c, d]),
             _ => {
-                let message = format!("{}; each file may be as it is, or packed with the ending .gz", self.lack(folder));
+                let message =
+                    format!("{}; each file may be as it is, or packed with the ending .gz", self.lack(folder));
                 Err(Error::DatasetNotFound { name: self.name, message })
             }
         }

@@ -1,0 +1,92 @@
+//! [`Model::evaluate`] and [`Model::gradients`]: what a model makes of samples, without training on them.
+
+use std::ops::Range;
+
+use super::{
+    DEFAULT_BATCH_SIZE, Model, check,
+    history::Score,
+    objective::Objective,
+    samples::Samples,
+    tape::{Step, Tape},
+};
+use crate::{
+    Result, Scalar, Tensor,
+    data::{Input, Targets},
+    layers::Mode,
+};
+
+impl<T: Scalar> Model<T> {
+    /// Loss and metrics on samples, 32 at a time, without training on them.
+    ///
+    /// # Errors
+    /// As [`fit`](Model::fit) before its first step.
+    pub fn evaluate<'a>(&self, x: impl Into<Input<'a, T>>, y: impl Into<Targets<'a, T>>) -> Result<Score> {
+        self.evaluate_with(x, y, DEFAULT_BATCH_SIZE)
+    }
+
+    /// [`evaluate`](Model::evaluate), `batch_size` samples at a time.
+    ///
+    /// # Errors
+    /// As [`evaluate`](Model::evaluate), and when `batch_size` is 0.
+    pub fn evaluate_with<'a>(
+        &self,
+        x: impl Into<Input<'a, T>>,
+        y: impl Into<Targets<'a, T>>,
+        batch_size: usize,
+    ) -> Result<Score> {
+        let objective = &self.compiled("evaluate")?.objective;
+        check::batch_size("evaluate", batch_size)?;
+        let samples = Samples::new("evaluate", self, x.into(), y.into())?;
+        Ok(self.score(objective, &samples, 0..samples.x.samples(), batch_size))
+    }
+
+    /// The mean loss of a batch and its gradient to each weight, in the order of [`get_weights`](Model::get_weights), as
+    /// a step of training computes them; nothing is changed.
+    ///
+    /// # Errors
+    /// As [`fit`](Model::fit) before its first step.
+    pub fn gradients<'a>(
+        &self,
+        x: impl Into<Input<'a, T>>,
+        y: impl Into<Targets<'a, T>>,
+    ) -> Result<(f64, Vec<Tensor<T>>)> {
+        let objective = &self.compiled("gradients")?.objective;
+        let samples = Samples::new("gradients", self, x.into(), y.into())?;
+        let indices: Vec<usize> = (0..samples.x.samples()).collect();
+        let mut buffer = Vec::new();
+        let x = samples.x.rows(0..indices.len(), &mut buffer);
+        let mut tape = Tape::new(&self.graph, indices.len());
+        let step = self.step(Mode::Train { seed: 0, step: 0 }, indices.len());
+        step.forward(&mut tape, x);
+        let (z, dz) = tape.output(indices.len() * self.output_shape().size());
+        let loss = objective.score(&samples.outputs(z, &indices), Some(dz), &mut objective.sums());
+        step.backward(&mut tape, x);
+        let weights = self.graph.layout.infos().iter();
+        let gradients = weights.map(|info| Tensor::new(info.shape, tape.grads[info.range()].to_vec()));
+        Ok((loss, gradients.collect::<Result<_>>()?))
+    }
+
+    pub(super) fn step(&self, mode: Mode, n: usize) -> Step<'_, T> {
+        Step { graph: &self.graph, params: &self.params, spaces: &self.spaces, mode, n }
+    }
+
+    pub(super) fn score(
+        &self,
+        objective: &Objective,
+        samples: &Samples<T>,
+        range: Range<usize>,
+        batch_size: usize,
+    ) -> Score {
+        let indices: Vec<usize> = range.collect();
+        let len = self.output_shape().size();
+        let mut sums = objective.sums();
+        let mut buffer = Vec::new();
+        let mut z = vec![T::zero(); batch_size.min(indices.len()) * len];
+        for batch in indices.chunks(batch_size) {
+            let z = &mut z[..batch.len() * len];
+            self.infer(batch.len(), samples.x.rows(batch[0]..batch[0] + batch.len(), &mut buffer), z);
+            objective.score(&samples.outputs(z, batch), None, &mut sums);
+        }
+        objective.means(&sums)
+    }
+}
