@@ -220,7 +220,7 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
     /// The part of the image that the frame shows: lines of the image, and the pixels of each.
     fn shown(&self, axis: usize) -> Range<usize> {
         let window = &self.conv.window;
-        0..window.input[axis].min(self.frame[axis] - window.padding[axis].min(self.frame[axis]))
+        0..window.input[axis].min(self.frame[axis].saturating_sub(window.padding[axis]))
     }
 
     /// The image in its frame of zeros; where the taps do not leave the image, the image itself.
@@ -250,7 +250,8 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
     fn shown_lines(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let (window, c) = (&self.conv.window, self.conv.channels);
         let len = self.shown(1).len() * c;
-        self.shown(0).map(move |line| {
+        let lines = if len == 0 { 0..0 } else { self.shown(0) };
+        lines.map(move |line| {
             let image = line * window.input[1] * c;
             let frame = ((line + window.padding[0]) * self.frame[1] + window.padding[1]) * c;
             (image..image + len, frame..frame + len)
