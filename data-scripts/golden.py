@@ -59,7 +59,8 @@ def loss_case(name, source, true, pred, activation, weighted=False):
     y_pred = tf.constant(y_pred, tf.float32)
     weight = np.array([0.5, 2.0, 0.0, 1.25], np.float32) if weighted else None
     mean = construct(source, losses)
-    each = type(mean).from_config(mean.get_config() | {"reduction": "none"})
+    each = construct(source, losses)
+    each.reduction = "none"  # not by from_config, which forgets Huber's delta
     model = keras.Sequential([layers.Input(y_pred.shape[1:]), layers.Activation(activation or "linear")])
 
     @tf.function  # as in fit: in a graph, the loss finds the logits behind a softmax or a sigmoid

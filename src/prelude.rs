@@ -1,9 +1,26 @@
-//! What a program that builds and trains models needs: `use cornu::prelude::*;`.
+//! What most programs need: `use cornu::prelude::*;`.
+//!
+//! Models: the layers, losses and optimizers, what they are given and what they report. Layers,
+//! losses and optimizers of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
 
 pub use crate::{
     Activation, Error, Fit, History, Initializer, Labels, Metric, Model, Score, Sequential, Shape, Tensor,
     datasets::{self, Split},
-    layers::*,
-    losses::*,
-    optimizers::{Adam, Optimizer, SGD},
+    layers::{
+        AveragePooling2D, Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
+        Padding, Rescaling, Reshape, ZeroPadding2D,
+    },
+    losses::{
+        BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,
+        SparseCategoricalCrossentropy,
+    },
+    optimizers::{Adam, SGD},
+};
+pub use crate::{
+    Scalar,
+    layers::{Backward, Build, Forward, Layer, LayerConfig, Scope, Taped},
+    losses::{Loss, Target, TargetKind},
+    optimizers::Optimizer,
+    params::ParamId,
+    tensor::{View, ViewMut},
 };

@@ -7,7 +7,11 @@ use rayon::prelude::*;
 
 use crate::{Labels, Scalar, Shape, Tensor, rng, tensor::View};
 
-/// The samples that a model is given: a tensor of its own scalar, or of bytes, which are converted a batch at a time.
+/// The samples that a model is given: a tensor of its own scalar, or of bytes, which are converted a batch at a time; or a
+/// view of one, such as [`slice`](Tensor::slice) gives.
+///
+/// Since both serve, the compiler asks for the numbers of a tensor that does not tell them:
+/// `model.predict(&Tensor::<f32>::zeros([1, 28, 28, 1]))`.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a, T = f32> {
     /// Numbers as they are.

@@ -1,4 +1,4 @@
-//! IDX, the file format of MNIST: [`read`] and [`write`] arrays of bytes.
+//! IDX, the file format of MNIST: [`read`] and [`write()`] arrays of bytes.
 //!
 //! | bytes | what |
 //! | --- | --- |

@@ -4,8 +4,8 @@ use crate::{Activation, Shape};
 /// `-ln p[label]`: the crossentropy of integer labels with the predicted probabilities `p`, as
 /// `keras.losses.SparseCategoricalCrossentropy`.
 ///
-/// Behind a softmax it is computed on the logits. Bare probabilities are clipped to `[1e-7, 1 - 1e-7]` and then divided
-/// by their sum.
+/// Behind a softmax it is computed on the logits. Bare probabilities are clipped to `[1e-7, 1 - 1e-7]` (in single
+/// precision, 1 - 1.2e-7) and then divided by their sum.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SparseCategoricalCrossentropy {
     from_logits: bool,
@@ -69,7 +69,7 @@ impl Loss for SparseCategoricalCrossentropy {
 /// `p`, over the last axis, as `keras.losses.CategoricalCrossentropy`.
 ///
 /// Behind a softmax it is computed on the logits. Bare probabilities are divided by their sum and then clipped to
-/// `[1e-7, 1 - 1e-7]`. More axes are averaged.
+/// `[1e-7, 1 - 1e-7]` (in single precision, 1 - 1.2e-7). More axes are averaged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CategoricalCrossentropy {
     from_logits: bool,
@@ -148,7 +148,8 @@ impl Loss for CategoricalCrossentropy {
 /// The mean of `-t ln p - (1 - t) ln(1 - p)`, for targets `t` of 0 and 1 (or probabilities) and predicted
 /// probabilities `p`, as `keras.losses.BinaryCrossentropy`.
 ///
-/// Behind a sigmoid it is computed on the logits. Bare probabilities are clipped to `[1e-7, 1 - 1e-7]`.
+/// Behind a sigmoid it is computed on the logits. Bare probabilities are clipped to `[1e-7, 1 - 1e-7]` (in single
+/// precision, 1 - 1.2e-7).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BinaryCrossentropy {
     from_logits: bool,
@@ -212,16 +213,16 @@ fn log_sum_exp(z: &[f64]) -> f64 {
     max + z.iter().map(|z| (z - max).exp()).sum::<f64>().ln()
 }
 
-/// Keras's `epsilon()`.
-const EPSILON: f64 = 1e-7;
+/// Keras's `epsilon()`, and 1 minus that as float32 holds it.
+const CLIP: [f64; 2] = [1e-7, (1.0 - 1e-7) as f32 as f64];
 
 fn clip(p: f64) -> f64 {
-    p.clamp(EPSILON, 1.0 - EPSILON)
+    p.clamp(CLIP[0], CLIP[1])
 }
 
 /// Whether [`clip`] stops the gradient.
 fn is_clipped(p: f64) -> bool {
-    !(EPSILON..=1.0 - EPSILON).contains(&p)
+    !(CLIP[0]..=CLIP[1]).contains(&p)
 }
 
 fn check_classes(output: Shape) -> Result<(), String> {
@@ -278,7 +279,7 @@ mod tests {
         }
     }
 
-    /// Keras 3.15 in float64.
+    /// Keras 3.15 in float64, and for the probability of 1 its formula with the limit of float32.
     #[test]
     fn losses_and_gradients_are_those_of_keras() {
         let (p, clipped, z) = ([0.2, 0.7, 0.3], [0.0, 0.7, 0.3], [-1.0, 2.0, 0.5]);
@@ -320,7 +321,7 @@ mod tests {
             ),
             (&BCE, binary, p, 1.3391278403619908, [-1.6666666666666665, 1.111111111111111, -1.1111111111111112]),
             (&BCE, binary, clipped, 6.175347086536731, [0.0, 1.111111111111111, -1.1111111111111112]),
-            (&BCE, binary, [1.0 - 1e-7, 1e-7, 1.0], 1.0000000494736474e-07, [-0.33333336666667, 0.33333336666667, 0.0]),
+            (&BCE, binary, [CLIP[1], 1e-7, 1.0], 1.1280619941992769e-07, [-0.3333333730697679, 0.33333336666667, 0.0]),
             (
                 &BCE.label_smoothing(0.1),
                 binary,

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use super::DEFAULT_BATCH_SIZE;
 use crate::data::{Input, Targets};
 
-/// How a model is trained; see [`Model::fit`]. Names and defaults are those of Keras's `fit`.
+/// How a model is trained; see [`Model::fit`](crate::Model::fit). Names and defaults are those of Keras's `fit`.
+///
+/// ```
+/// use cornu::Fit;
+///
+/// let options: Fit = Fit::new().epochs(5).batch_size(64).validation_split(0.1).seed(3);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Fit<'a, T = f32> {
     pub(super) epochs: usize,

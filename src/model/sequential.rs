@@ -67,7 +67,16 @@ impl Sequential {
         self.build_as()
     }
 
-    /// [`build`](Sequential::build) for either scalar: `build_as::<f64>()` makes a model in double precision.
+    /// [`build`](Sequential::build) for either scalar: `build_as::<f64>()` makes a model in double precision. To train it,
+    /// [compile](Model::compile) the model.
+    ///
+    /// ```
+    /// use cornu::prelude::*;
+    ///
+    /// let mut model = Sequential::new([3]).add(Dense::new(1)).build_as::<f64>()?;
+    /// model.compile(SGD::default(), MeanSquaredError, [Metric::MeanAbsoluteError])?;
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`build`](Sequential::build).

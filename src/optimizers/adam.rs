@@ -11,7 +11,9 @@ use crate::Scalar;
 /// w -= lr * sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)
 /// ```
 ///
-/// As in Keras, `epsilon` is the paper's `epsilon` hat: it is added before the bias of `v` is corrected.
+/// As in Keras, `epsilon` is the paper's `epsilon` hat: it is added before the bias of `v` is corrected. And as in Keras,
+/// the betas of `beta^t` are rounded to the numbers of the model: in `f32`, 0.999 has a first correction of
+/// `1 - 0.99900001`, which is 1.3e-5 away from that of the exact number, relatively.
 ///
 /// ```
 /// use cornu::optimizers::Adam;
@@ -78,8 +80,9 @@ impl Optimizer for Adam {
     fn check(&self) -> Result<(), String> {
         check_learning_rate(self.learning_rate)?;
         for (name, beta) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
-            if !(0.0..1.0).contains(&beta) {
-                return Err(format!("{name} must lie in [0, 1), got {beta}"));
+            // Nor must it be rounded to 1, whose bias cannot be corrected, in a model of f32.
+            if !(beta >= 0.0 && (beta as f32) < 1.0) {
+                return Err(format!("{name} must lie in [0, 1), rounded to f32 too, got {beta}"));
             }
         }
         // The smallest single is the limit, so that it is not rounded to 0 in a model of f32.
@@ -91,7 +94,8 @@ impl Optimizer for Adam {
 
     fn update<T: Scalar>(&self, t: u64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]) {
         let [m, v] = slots else { panic!("Adam has two slots, got {}", slots.len()) };
-        let correction = (1.0 - self.beta_2.powf(t as f64)).sqrt() / (1.0 - self.beta_1.powf(t as f64));
+        let [bias_1, bias_2] = [self.beta_1, self.beta_2].map(|beta| 1.0 - T::of(beta).as_f64().powf(t as f64));
+        let correction = bias_2.sqrt() / bias_1;
         let alpha = T::of(self.learning_rate * correction);
         let (rate_1, rate_2, epsilon) = (T::of(1.0 - self.beta_1), T::of(1.0 - self.beta_2), T::of(self.epsilon));
         for (((w, &g), m), v) in weights.iter_mut().zip(gradients).zip(m.iter_mut()).zip(v.iter_mut()) {
@@ -130,6 +134,7 @@ mod tests {
         for adam in [
             Adam::new(-1e-3),
             Adam::default().beta_1(1.0),
+            Adam::default().beta_1(1.0 - 1e-9),
             Adam::default().beta_2(-0.1),
             Adam::default().beta_2(f64::NAN),
             Adam::default().epsilon(0.0),

@@ -1,0 +1,11 @@
+//! What Keras computes, case by case: README.md in this folder lists the cases and what they settle. A case that is in
+//! a file, but that no test knows, fails.
+
+mod cases;
+mod given;
+mod initializers;
+mod layers;
+mod losses;
+mod metrics;
+mod optimizers;
+mod trajectory;
