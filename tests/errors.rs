@@ -456,6 +456,23 @@ mod options {
     }
 
     #[test]
+    fn a_class_weight_for_a_class_that_is_not_there() {
+        let words = ["class_weight", "class 2", "the model has 2 classes, 0 to 1"];
+        fit_fails(quiet().class_weight([(0, 1.0), (2, 3.0)]), Kind::Argument, &words);
+    }
+
+    #[test]
+    fn class_weights_for_samples_of_several_classes() {
+        let mut model = Sequential::new([4, 3])
+            .add(Dense::new(2).activation(Activation::Softmax))
+            .compile(Adam::default(), CategoricalCrossentropy::default(), [])
+            .unwrap();
+        let (x, y) = (Tensor::<f32>::zeros([8, 4, 3]), Tensor::<f32>::zeros([8, 4, 2]));
+        let words = ["class_weight", "(4, 2)", "use sample_weight"];
+        fails(model.fit(&x, &y, quiet().class_weight([(0, 2.0)])), Kind::Argument, &words);
+    }
+
+    #[test]
     fn sample_weights_with_class_weights() {
         let options = quiet().sample_weight(&[1.0; 8]).class_weight([(0, 2.0)]);
         fit_fails(options, Kind::Argument, &["sample_weight", "class_weight", "not both"]);

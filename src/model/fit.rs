@@ -43,7 +43,7 @@ impl<T: Scalar> Model<T> {
             Some((x, y)) => Some(Samples::new("fit: validation_data", self, x, y)?),
             None => None,
         };
-        samples.weigh(options.sample_weight, &options.class_weight, split, objective.output().last())?;
+        samples.weigh(options.sample_weight, &options.class_weight, split, objective.output())?;
         let validation = match &separate {
             Some(separate) => Some((separate, 0..separate.x.samples())),
             None => (split < n).then_some((&samples, split..n)),

@@ -8,7 +8,7 @@ use super::{
     objective::Outputs,
 };
 use crate::{
-    Error, Result, Scalar,
+    Error, Result, Scalar, Shape,
     data::{Input, Targets},
 };
 
@@ -32,8 +32,9 @@ impl<'a, T: Scalar> Samples<'a, T> {
         sample: Option<&[f32]>,
         class: &BTreeMap<usize, f64>,
         split: usize,
-        classes: usize,
+        output: Shape,
     ) -> Result<()> {
+        let classes = output.last();
         let n = self.x.samples();
         let invalid = |weight: f64| !(weight >= 0.0 && weight.is_finite());
         if let Some(weights) = sample {
@@ -56,6 +57,20 @@ impl<'a, T: Scalar> Samples<'a, T> {
                     "fit",
                     format!("class_weight of class {class} must be a finite number of at least 0, got {weight}"),
                 ));
+            }
+            if output.size() != classes {
+                return Err(Error::argument(
+                    "fit",
+                    format!(
+                        "class_weight needs one class for each sample, but an output of shape {output} has several; use \
+                         sample_weight"
+                    ),
+                ));
+            }
+            // A single output may stand for any number.
+            if let Some(class) = class.keys().find(|&&class| classes > 1 && class >= classes) {
+                let message = format!("class_weight names class {class}, but the model has {classes} classes");
+                return Err(Error::argument("fit", format!("{message}, 0 to {}", classes - 1)));
             }
             let weight =
                 |i| if i < split { class.get(&self.targets.class(i, classes)).copied().unwrap_or(1.0) } else { 1.0 };
