@@ -1,6 +1,6 @@
 //! Bad input is an error before the first step that names the place, what came and what was expected; never a panic.
 
-use cornu::prelude::*;
+use cornu::{Scalar, prelude::*};
 
 #[derive(Debug, PartialEq)]
 enum Kind {
@@ -224,6 +224,26 @@ mod compile {
         optimizer_fails(Adam::default().beta_1(f64::NAN), &["adam", "beta_1", "got NaN"]);
         optimizer_fails(Adam::default().epsilon(0.0), &["adam", "epsilon", "above 0", "got 0"]);
         optimizer_fails(SGD::default().momentum(-0.5), &["sgd", "momentum", "[0, 1]", "got -0.5"]);
+    }
+
+    #[test]
+    fn an_optimizer_with_too_many_slots() {
+        #[derive(Clone, Debug)]
+        struct Greedy;
+        impl Optimizer for Greedy {
+            fn name(&self) -> &'static str {
+                "greedy"
+            }
+            fn slots(&self) -> usize {
+                5
+            }
+            fn learning_rate(&self) -> f64 {
+                0.1
+            }
+            fn set_learning_rate(&mut self, _: f64) {}
+            fn update<T: Scalar>(&self, _: u64, _: &mut [T], _: &[T], _: &mut [&mut [T]]) {}
+        }
+        optimizer_fails(Greedy, &["compile: greedy", "slots", "at most 4", "got 5"]);
     }
 
     #[test]
