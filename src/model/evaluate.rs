@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{
     DEFAULT_BATCH_SIZE, Model, check,
     history::Score,
+    infer::Boundaries,
     objective::Objective,
     samples::Samples,
     tape::{Step, Tape},
@@ -80,11 +81,12 @@ impl<T: Scalar> Model<T> {
         let indices: Vec<usize> = range.collect();
         let len = self.output_shape().size();
         let mut sums = objective.sums();
-        let mut buffer = Vec::new();
+        let (mut buffer, mut boundaries) = (Vec::new(), Boundaries::default());
         let mut z = vec![T::zero(); batch_size.min(indices.len()) * len];
         for batch in indices.chunks(batch_size) {
             let z = &mut z[..batch.len() * len];
-            self.infer(batch.len(), samples.x.rows(batch[0]..batch[0] + batch.len(), &mut buffer), z);
+            let x = samples.x.rows(batch[0]..batch[0] + batch.len(), &mut buffer);
+            self.infer(batch.len(), x, z, &mut boundaries);
             objective.score(&samples.outputs(z, batch), None, &mut sums);
         }
         objective.means(&sums)

@@ -12,35 +12,43 @@ use crate::{
     tensor::{View, ViewMut},
 };
 
-/// A pass over a batch that keeps nothing.
+/// Passes over batches that keep nothing.
 pub(crate) struct Infer<'a, T> {
     pub graph: &'a Graph,
     pub params: &'a [T],
     pub spaces: &'a Spaces<T>,
 }
 
+/// The outputs of a batch between two segments. They belong to a call, not to a space: a large batch, predicted once,
+/// would otherwise take memory as long as the model lives.
+pub(crate) struct Boundaries<T>([Vec<T>; 2]);
+
+impl<T> Default for Boundaries<T> {
+    fn default() -> Self {
+        Boundaries([Vec::new(), Vec::new()])
+    }
+}
+
 impl<T: Scalar> Infer<'_, T> {
     /// Overwrites `y` with what the nodes, without the head, make of the samples in `x`.
-    pub fn run(&self, n: usize, x: &[T], y: &mut [T]) {
+    pub fn run(&self, n: usize, x: &[T], y: &mut [T], boundaries: &mut Boundaries<T>) {
         let (last, segments) = self.graph.segments.split_last().expect("a model has a layer");
-        self.spaces.lend(self.graph, |space| {
-            let [mut from, mut to] = std::mem::take(&mut space.buffers);
-            let mut x = x;
-            for segment in segments {
-                let width = self.graph.nodes[segment.nodes.end - 1].output.size();
-                let out = grown(&mut to, n * width);
-                self.segment(segment, n, x, out, space);
-                std::mem::swap(&mut from, &mut to);
-                x = &from[..n * width];
-            }
-            self.segment(last, n, x, y, space);
-            space.buffers = [from, to];
-        });
+        let [from, to] = &mut boundaries.0;
+        let mut x = x;
+        for segment in segments {
+            let width = self.graph.nodes[segment.nodes.end - 1].output.size();
+            self.segment(segment, n, x, grown(to, n * width));
+            std::mem::swap(from, to);
+            x = &from[..n * width];
+        }
+        self.segment(last, n, x, y);
     }
 
-    fn segment(&self, segment: &Segment, n: usize, x: &[T], y: &mut [T], space: &mut Space<T>) {
+    fn segment(&self, segment: &Segment, n: usize, x: &[T], y: &mut [T]) {
         match segment.scope {
-            Scope::WholeBatch => self.node(segment.nodes.start, n, x, y, space),
+            Scope::WholeBatch => {
+                self.spaces.lend(self.graph, |space| self.node(segment.nodes.start, n, x, y, space));
+            }
             Scope::PerSample => {
                 let shard = self.graph.shard;
                 let (x_len, y_len) = (x.len() / n, y.len() / n);

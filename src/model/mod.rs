@@ -25,7 +25,13 @@ pub use layer_info::LayerRef;
 pub use options::Fit;
 pub use sequential::Sequential;
 
-use self::{compiled::Compiled, graph::Graph, infer::Infer, layer_info::LayerInfo, space::Spaces};
+use self::{
+    compiled::Compiled,
+    graph::Graph,
+    infer::{Boundaries, Infer},
+    layer_info::LayerInfo,
+    space::Spaces,
+};
 use crate::{
     Error, Labels, Result, Scalar, Shape, Tensor,
     data::Input,
@@ -150,11 +156,11 @@ impl<T: Scalar> Model<T> {
         check::batch_size("predict", batch_size)?;
         let (n, output) = (x.samples(), self.output_shape());
         let mut y = vec![T::zero(); n * output.size()];
-        let mut buffer = Vec::new();
+        let (mut buffer, mut boundaries) = (Vec::new(), Boundaries::default());
         for (i, y) in y.chunks_mut(batch_size.min(n) * output.size()).enumerate() {
             let start = i * batch_size;
             let samples = y.len() / output.size();
-            self.infer(samples, x.rows(start..start + samples, &mut buffer), y);
+            self.infer(samples, x.rows(start..start + samples, &mut buffer), y, &mut boundaries);
             self.graph.head.apply(y, output.last());
         }
         Tensor::new(output.batch(n), y)
@@ -183,8 +189,8 @@ impl<T: Scalar> Model<T> {
     }
 
     /// What the nodes make of a batch, without the head.
-    fn infer(&self, n: usize, x: &[T], y: &mut [T]) {
-        Infer { graph: &self.graph, params: &self.params, spaces: &self.spaces }.run(n, x, y);
+    fn infer(&self, n: usize, x: &[T], y: &mut [T], boundaries: &mut Boundaries<T>) {
+        Infer { graph: &self.graph, params: &self.params, spaces: &self.spaces }.run(n, x, y, boundaries);
     }
 }
 

@@ -8,16 +8,16 @@ use crate::{
     layers::{Scratch, erased::Work},
 };
 
-/// What one thread needs while it runs layers: two buffers that alternate, the layers' scratch, and, for prediction,
-/// their work.
+/// What one thread needs while it runs layers: two buffers that alternate, each for a shard, the layers' scratch, and,
+/// for prediction, their work.
 pub(crate) struct Space<T> {
     pub buffers: [Vec<T>; 2],
     pub scratch: Scratch<T>,
     pub works: Vec<Work>,
 }
 
-/// The spaces that are not in use. There are never more than threads at once, and the last one returned, which is still
-/// in a cache, is lent first.
+/// The spaces that are not in use: as many as were lent at once, which is about the number of threads. The last one
+/// returned, which is still in a cache, is lent first.
 pub(crate) struct Spaces<T>(Mutex<Vec<Space<T>>>);
 
 impl<T: Scalar> Spaces<T> {
@@ -49,4 +49,22 @@ pub(crate) fn grown<T: Scalar>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
         buffer.resize(len, T::zero());
     }
     &mut buffer[..len]
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn a_large_batch_leaves_no_large_space() {
+        let model = Sequential::new([8, 8]).add(Flatten::new()).add(Dense::new(64)).add(Dense::new(2)).build().unwrap();
+        let batch = 1000;
+        model.predict_with(&Tensor::<f32>::zeros([batch, 8, 8]), batch).unwrap();
+        let spaces = model.spaces.lock();
+        assert!(!spaces.is_empty());
+        for space in &*spaces {
+            let held = space.buffers.each_ref().map(|buffer| buffer.len());
+            assert!(held.iter().all(|&len| len <= model.graph.shard * 64), "{held:?}");
+        }
+    }
 }
