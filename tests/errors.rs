@@ -384,7 +384,10 @@ mod data {
             .add(Dense::new(1).activation(Activation::Sigmoid))
             .compile(Adam::default(), BinaryCrossentropy::default(), [])
             .unwrap();
+        let words = ["fit: y of sample 2", "binary_crossentropy", "from 0 to 1, got 2"];
         fails(model.fit(&x(3), &labels, quiet()), Kind::Data, &words);
+        let numbers = Tensor::from([[0.0_f32], [-1.0], [1.0]]);
+        fails(model.fit(&x(3), &numbers, quiet()), Kind::Data, &["fit: y of sample 1", "from 0 to 1, got -1"]);
     }
 
     #[test]

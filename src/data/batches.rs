@@ -90,6 +90,18 @@ impl<'a, T: Scalar> From<View<'a, u8>> for Input<'a, T> {
     }
 }
 
+impl<'a, T: Scalar> From<&View<'a, T>> for Input<'a, T> {
+    fn from(x: &View<'a, T>) -> Self {
+        Input::Values(*x)
+    }
+}
+
+impl<'a, T: Scalar> From<&View<'a, u8>> for Input<'a, T> {
+    fn from(x: &View<'a, u8>) -> Self {
+        Input::Bytes(*x)
+    }
+}
+
 /// What a model shall learn to answer: a class for each sample, or numbers.
 #[derive(Clone, Copy, Debug)]
 pub enum Targets<'a, T = f32> {

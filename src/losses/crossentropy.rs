@@ -130,6 +130,10 @@ impl Loss for CategoricalCrossentropy {
         check_classes(output)
     }
 
+    fn check_target(&self, target: Target) -> Result<(), String> {
+        check_probabilities(target)
+    }
+
     fn on_logits(&self, activation: Activation) -> Option<Box<dyn Loss>> {
         (activation == Activation::Softmax).then(|| Box::new(self.clone().from_logits(true)) as Box<dyn Loss>)
     }
@@ -178,6 +182,10 @@ impl Loss for BinaryCrossentropy {
 
     fn check(&self, _output: Shape) -> Result<(), String> {
         check_smoothing(self.label_smoothing)
+    }
+
+    fn check_target(&self, target: Target) -> Result<(), String> {
+        check_probabilities(target)
     }
 
     fn on_logits(&self, activation: Activation) -> Option<Box<dyn Loss>> {
@@ -233,6 +241,14 @@ fn check_classes(output: Shape) -> Result<(), String> {
         "expected an output with at least 2 classes in its last axis, got {output}; give the last layer as many units \
          as there are classes, or use BinaryCrossentropy with one unit and a sigmoid"
     ))
+}
+
+/// Crossentropy has no least value for a target that is no probability.
+fn check_probabilities(target: Target) -> Result<(), String> {
+    match target.values().iter().find(|value| !(0.0..=1.0).contains(*value)) {
+        None => Ok(()),
+        Some(value) => Err(format!("a target must be a probability from 0 to 1, got {value}")),
+    }
 }
 
 fn check_smoothing(label_smoothing: f64) -> Result<(), String> {

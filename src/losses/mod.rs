@@ -102,6 +102,15 @@ pub trait Loss: Debug + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Whether a sample's target can be meant for this loss. `fit` and `evaluate` ask for each before they begin, and add the
+    /// place.
+    ///
+    /// # Errors
+    /// If not: what came and what was expected.
+    fn check_target(&self, _target: Target) -> Result<(), String> {
+        Ok(())
+    }
+
     /// This loss as a function of what goes into `activation`, the model's last, where that form is more stable.
     fn on_logits(&self, _activation: Activation) -> Option<Box<dyn Loss>> {
         None

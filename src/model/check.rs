@@ -51,10 +51,11 @@ impl<T: Scalar> Prepared<'_, T> {
         }
     }
 
+    /// The labels, where they mean classes; integers above 1 for a single output are the numbers of a regression.
     fn labels(&self) -> Option<&Labels> {
         match self {
-            Prepared::Labels(labels) => Some(labels),
-            Prepared::Numbers(labels) => Some(labels),
+            Prepared::Labels(labels) => Some(&**labels),
+            Prepared::Numbers(labels) => Some(*labels).filter(|labels| labels.max() <= Some(1)),
             Prepared::Values(_) => None,
         }
     }
@@ -89,8 +90,25 @@ pub(crate) fn input<T: Scalar>(method: &str, x: &Input<T>, expected: Shape) -> R
     Ok(())
 }
 
-/// Targets must be of the kind that the loss reads, one for each sample, labels below the number of classes.
+/// Targets must be of the kind that the loss reads, one for each sample, labels below the number of classes, and numbers that
+/// the loss can be meant for.
 pub(crate) fn targets<'a, T: Scalar>(
+    method: &str,
+    objective: &Objective,
+    samples: usize,
+    y: Targets<'a, T>,
+) -> Result<Prepared<'a, T>> {
+    let prepared = of_kind(method, objective, samples, y)?;
+    let mut row = vec![0.0; objective.output().size()];
+    for i in 0..samples {
+        objective
+            .check_target(prepared.target(i, &mut row))
+            .map_err(|message| Error::data(method, format!("y of sample {i}: {}: {message}", objective.loss_name())))?;
+    }
+    Ok(prepared)
+}
+
+fn of_kind<'a, T: Scalar>(
     method: &str,
     objective: &Objective,
     samples: usize,
@@ -121,12 +139,7 @@ pub(crate) fn targets<'a, T: Scalar>(
             below(method, &labels, output.last())?;
             Ok(Prepared::Labels(Cow::Owned(labels)))
         }
-        (TargetKind::Values, Targets::Labels(labels)) if output.size() == 1 => {
-            if loss == "binary_crossentropy" {
-                below(method, labels, 2)?;
-            }
-            Ok(Prepared::Numbers(labels))
-        }
+        (TargetKind::Values, Targets::Labels(labels)) if output.size() == 1 => Ok(Prepared::Numbers(labels)),
         (TargetKind::Values, Targets::Labels(_)) => Err(Error::data(
             method,
             format!(

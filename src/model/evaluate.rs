@@ -21,7 +21,7 @@ impl<T: Scalar> Model<T> {
     ///
     /// # Errors
     /// As [`fit`](Model::fit) before its first step.
-    pub fn evaluate<'a>(&self, x: impl Into<Input<'a, T>>, y: impl Into<Targets<'a, T>>) -> Result<Score> {
+    pub fn evaluate<'x, 'y>(&self, x: impl Into<Input<'x, T>>, y: impl Into<Targets<'y, T>>) -> Result<Score> {
         self.evaluate_with(x, y, DEFAULT_BATCH_SIZE)
     }
 
@@ -29,10 +29,10 @@ impl<T: Scalar> Model<T> {
     ///
     /// # Errors
     /// As [`evaluate`](Model::evaluate), and when `batch_size` is 0.
-    pub fn evaluate_with<'a>(
+    pub fn evaluate_with<'x, 'y>(
         &self,
-        x: impl Into<Input<'a, T>>,
-        y: impl Into<Targets<'a, T>>,
+        x: impl Into<Input<'x, T>>,
+        y: impl Into<Targets<'y, T>>,
         batch_size: usize,
     ) -> Result<Score> {
         let objective = &self.compiled("evaluate")?.objective;
@@ -46,10 +46,10 @@ impl<T: Scalar> Model<T> {
     ///
     /// # Errors
     /// As [`fit`](Model::fit) before its first step.
-    pub fn gradients<'a>(
+    pub fn gradients<'x, 'y>(
         &self,
-        x: impl Into<Input<'a, T>>,
-        y: impl Into<Targets<'a, T>>,
+        x: impl Into<Input<'x, T>>,
+        y: impl Into<Targets<'y, T>>,
     ) -> Result<(f64, Vec<Tensor<T>>)> {
         let objective = &self.compiled("gradients")?.objective;
         let samples = Samples::new("gradients", self, x.into(), y.into())?;

@@ -25,11 +25,11 @@ impl<T: Scalar> Model<T> {
     /// Before the first step: when the model is not compiled, `x` or `y` does not fit the model or the loss, there are no
     /// samples, a label is out of range, or an option is out of its range.
     /// In a step: [`Error::NotFinite`], when the loss, a gradient or a weight becomes NaN or infinite.
-    pub fn fit<'a>(
+    pub fn fit<'x, 'y>(
         &mut self,
-        x: impl Into<Input<'a, T>>,
-        y: impl Into<Targets<'a, T>>,
-        options: Fit<'a, T>,
+        x: impl Into<Input<'x, T>>,
+        y: impl Into<Targets<'y, T>>,
+        options: Fit<'_, T>,
     ) -> Result<History> {
         let objective = self.compiled("fit")?.objective.clone();
         check::batch_size("fit", options.batch_size)?;

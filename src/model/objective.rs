@@ -3,7 +3,7 @@
 use super::{check::Prepared, history::Score};
 use crate::{
     Activation, Error, Metric, Result, Scalar, Shape,
-    losses::{Loss, TargetKind},
+    losses::{Loss, Target, TargetKind},
 };
 
 /// The loss and the metrics of a compiled model.
@@ -63,6 +63,10 @@ impl Objective {
 
     pub fn target_kind(&self) -> TargetKind {
         self.loss.target_kind()
+    }
+
+    pub fn check_target(&self, target: Target) -> Result<(), String> {
+        self.loss.check_target(target)
     }
 
     pub fn output(&self) -> Shape {

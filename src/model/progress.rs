@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 use std::{
     io::{self, Write},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::history::{Epoch, Score};
@@ -61,8 +61,8 @@ impl Progress {
             bar.set_position(step as u64 + 1);
             // A message costs more than a position; more often than this nobody can read it.
             if step.is_multiple_of((self.steps / 100).max(1)) {
-                let per_step = self.epoch_start.elapsed().as_secs_f64() * 1e3 / (step + 1) as f64;
-                bar.set_message(format!("{per_step:.1}ms/step - {}", score()));
+                let per_step = per_step(self.epoch_start.elapsed(), step + 1);
+                bar.set_message(format!("{per_step} - {}", score()));
             }
         }
         #[cfg(not(feature = "progress"))]
@@ -71,7 +71,7 @@ impl Progress {
 
     pub fn epoch_ends(&mut self, epoch: usize, result: &Epoch) {
         let (seconds, steps) = (result.time.as_secs_f64(), self.steps);
-        let train = format!("{:.1}ms/step - {}", seconds * 1e3 / steps as f64, result.train);
+        let train = format!("{} - {}", per_step(result.time, steps), result.train);
         let validation = result.validation.as_ref().map(|score| format!("val_{score}").replace(" - ", " - val_"));
         match &mut self.style {
             Style::Silent => {}
@@ -92,6 +92,12 @@ impl Progress {
             }
         }
     }
+}
+
+/// `8.4ms/step`, or `84us/step` for a small model.
+fn per_step(time: Duration, steps: usize) -> String {
+    let micros = time.as_secs_f64() * 1e6 / steps as f64;
+    if micros < 1e3 { format!("{micros:.0}us/step") } else { format!("{:.1}ms/step", micros / 1e3) }
 }
 
 /// Prints a line; a closed output ends no training.

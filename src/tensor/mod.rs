@@ -63,6 +63,33 @@ impl<T> Tensor<T> {
         Ok(Tensor { shape, data })
     }
 
+    /// A tensor of rank 2 of these rows, such as a `Vec<Vec<f32>>`.
+    ///
+    /// ```
+    /// use cornu::Tensor;
+    ///
+    /// let rows = vec![vec![1.0_f32, 2.0], vec![3.0, 4.0], vec![5.0, 6.0]];
+    /// assert_eq!(Tensor::from_rows(&rows)?.shape(), [3, 2].into());
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a row has another length than the first.
+    pub fn from_rows(rows: &[impl AsRef<[T]>]) -> Result<Self>
+    where
+        T: Copy,
+    {
+        let columns = rows.first().map_or(0, |row| row.as_ref().len());
+        if let Some(i) = rows.iter().position(|row| row.as_ref().len() != columns) {
+            return Err(Error::data(
+                "Tensor::from_rows",
+                format!("row {i} has {} elements, but row 0 has {columns}", rows[i].as_ref().len()),
+            ));
+        }
+        let data = rows.iter().flat_map(|row| row.as_ref()).copied().collect();
+        Ok(Tensor { shape: [rows.len(), columns].into(), data })
+    }
+
     /// A tensor whose element at each index is `f(index)`, called in row-major order.
     ///
     /// ```
@@ -245,7 +272,8 @@ impl<T, const RANK: usize> IndexMut<[usize; RANK]> for Tensor<T> {
 }
 
 /// A tensor of rank 1, without a copy.
-impl<T> From<Vec<T>> for Tensor<T> {
+/// Rank 1; for a `Vec` of rows see [`Tensor::from_rows`].
+impl<T: Copy> From<Vec<T>> for Tensor<T> {
     fn from(data: Vec<T>) -> Self {
         Tensor { shape: data.len().into(), data }
     }
@@ -336,6 +364,14 @@ mod tests {
         assert_eq!(error.to_string(), "reshape: expected a shape of 4 elements, as many as (2, 2) has, got (2, 3)");
         assert!(Tensor::<u8>::zeros([2, 2]).reshape(3).is_err());
         assert_eq!(Tensor::<u8>::zeros([0, 3]).reshape([5, 0]).unwrap().shape(), [5, 0].into());
+    }
+
+    #[test]
+    fn rows_must_be_of_one_length() {
+        let error = Tensor::from_rows(&[vec![1.0, 2.0], vec![3.0]]).unwrap_err().to_string();
+        assert_eq!(error, "Tensor::from_rows: row 1 has 1 elements, but row 0 has 2");
+        assert_eq!(Tensor::from_rows(&[[1.0, 2.0], [3.0, 4.0]]).unwrap(), Tensor::from([[1.0, 2.0], [3.0, 4.0]]));
+        assert_eq!(Tensor::<f32>::from_rows(&[] as &[Vec<f32>]).unwrap().shape(), [0, 0].into());
     }
 
     #[test]
