@@ -218,6 +218,32 @@ mod compile {
     }
 
     #[test]
+    fn an_optimizer_with_too_many_slots() {
+        #[derive(Clone, Debug)]
+        struct Hoarder;
+
+        impl Optimizer for Hoarder {
+            fn name(&self) -> &'static str {
+                "hoarder"
+            }
+
+            fn slots(&self) -> usize {
+                5
+            }
+
+            fn learning_rate(&self) -> f64 {
+                0.1
+            }
+
+            fn set_learning_rate(&mut self, _: f64) {}
+
+            fn update<T: cornu::Scalar>(&self, _: u64, _: &mut [T], _: &[T], _: &mut [&mut [T]]) {}
+        }
+
+        optimizer_fails(Hoarder, &["compile: hoarder", "at most 4 slots", "got 5"]);
+    }
+
+    #[test]
     fn optimizer_arguments_out_of_range() {
         optimizer_fails(Adam::default().beta_1(1.0), &["adam", "beta_1", "[0, 1)", "got 1"]);
         optimizer_fails(Adam::default().beta_2(1.0), &["adam", "beta_2", "[0, 1)", "got 1"]);

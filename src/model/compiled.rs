@@ -6,7 +6,7 @@ use super::{Model, objective::Objective};
 use crate::{
     Error, Metric, Result, Scalar,
     losses::Loss,
-    optimizers::{self, Optimizer, erased::DynOptimizer},
+    optimizers::{self, MAX_SLOTS, Optimizer, erased::DynOptimizer},
 };
 
 #[derive(Clone, Debug)]
@@ -61,7 +61,11 @@ impl<T: Scalar> Model<T> {
         loss: impl Loss,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<()> {
-        optimizer.check().map_err(|message| Error::argument(format!("compile: {}", optimizer.name()), message))?;
+        let checked = match optimizer.slots() {
+            slots if slots > MAX_SLOTS => Err(format!("an optimizer has at most {MAX_SLOTS} slots, got {slots}")),
+            _ => optimizer.check(),
+        };
+        checked.map_err(|message| Error::argument(format!("compile: {}", optimizer.name()), message))?;
         self.compiled = Some(Compiled {
             optimizer: Box::new(optimizer),
             objective: Arc::new(Objective::new(loss, metrics, self.graph.head, self.output_shape())?),
