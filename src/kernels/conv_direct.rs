@@ -396,8 +396,10 @@ fn panels_of(count: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// Cuts a range into the fewest parts of at most `most`, as equal as can be: a small last part would waste a tile.
 fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let (len, count) = (range.len(), range.len().div_ceil(most));
-    (0..count).map(move |i| range.start + i * len / count..range.start + (i + 1) * len / count)
+    let count = range.len().div_ceil(most);
+    let (small, larger) = (range.len() / count.max(1), range.len() % count.max(1));
+    let start = move |i: usize| range.start + i * small + i.min(larger);
+    (0..count).map(move |i| start(i)..start(i + 1))
 }
 
 /// Copies the first `columns` elements of `rows` rows, `stride` apart, into a panel of [`NR`] columns; the rest is 0.
