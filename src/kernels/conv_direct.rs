@@ -139,9 +139,10 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
                     );
                     let channel = columns.start / self.filters * self.channels;
                     for elements in self.runs_of_rows() {
+                        let start = elements.start;
+                        let first = lines.start * self.line_stride() + self.tap(start) + channel;
                         let rows = Rows::new(elements, |element| {
-                            let first = lines.start * self.line_stride() + self.tap(element) + channel;
-                            (first, element * conv.filters + columns.start)
+                            (first + element - start, element * conv.filters + columns.start)
                         });
                         // SAFETY: `check` has made sure that the frame holds each tap of each output and `dkernel` each
                         // element of the kernel; `panel` has NR elements for each pixel of the block.
