@@ -15,12 +15,20 @@ use std::{ops::Range, ptr};
 use num_traits::Float;
 
 use super::{
+    Window,
     conv::Conv,
     tile::{MR, NR, Steps, Tile, TileFn},
 };
 
 /// Pixels of the output that are worked on at a time in the backward pass: their panel of `dy` stays in the L1 cache.
 const BLOCK_PIXELS: usize = 128;
+
+/// How many times larger than image and kernel together the frame may be. Small windows on small images stay far below: a
+/// window of 7 by 7 on a single pixel, at 1.
+const MAX_GROWTH: usize = 64;
+
+/// More elements than any memory holds, and so few that no sum or product of lengths below overflows.
+const MAX_ELEMENTS: usize = usize::MAX >> 16;
 
 /// A convolution that the register tile computes, and the sizes that its kernels share.
 pub struct DirectConv<'a, T> {
@@ -37,23 +45,23 @@ pub struct DirectConv<'a, T> {
 }
 
 impl<'a, T: Float + Tile> DirectConv<'a, T> {
-    /// `None` where the CPU has no tile for these numbers.
+    /// `None` where the CPU has no tile for these numbers, where the taps are so far apart that the frame would be much larger
+    /// than the image, and for sizes that the bounds argument does not cover: those that are 0 or larger than any memory.
     pub fn new(conv: &'a Conv) -> Option<Self> {
-        let window = &conv.window;
-        let reach = [0, 1].map(|axis| {
-            let last = window.output[axis].max(1) - 1;
-            last * window.strides[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
-        });
+        let (tile, window) = (T::tile()?, &conv.window);
+        let reach = [reach(window, 0)?, reach(window, 1)?];
         let inside = window.padding == [0, 0] && reach[0] <= window.input[0] && reach[1] <= window.input[1];
-        let channels = conv.channels / conv.groups;
-        Some(DirectConv {
-            tile: T::tile()?,
-            conv,
-            channels,
-            filters: conv.filters / conv.groups,
-            patch: window.taps() * channels,
-            frame: if inside { window.input } else { reach },
-        })
+        let frame = if inside { window.input } else { reach };
+
+        let image = elements(window.input, conv.channels)?;
+        let kernel = elements(window.kernel, conv.channels.checked_mul(conv.filters)?)?;
+        elements(window.output, conv.filters)?;
+        if elements(frame, conv.channels)? > MAX_GROWTH * (image + kernel) {
+            return None;
+        }
+        let channels = conv.channels.checked_div(conv.groups)?;
+        let patch = window.taps() * channels;
+        Some(DirectConv { tile, conv, channels, filters: conv.filters / conv.groups, patch, frame })
     }
 
     /// How many elements of scratch memory the methods below need.
@@ -131,9 +139,10 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
                     );
                     let channel = columns.start / self.filters * self.channels;
                     for elements in self.runs_of_rows() {
+                        let start = elements.start;
+                        let first = lines.start * self.line_stride() + self.tap(start) + channel;
                         let rows = Rows::new(elements, |element| {
-                            let first = lines.start * self.line_stride() + self.tap(element) + channel;
-                            (first, element * conv.filters + columns.start)
+                            (first + element - start, element * conv.filters + columns.start)
                         });
                         // SAFETY: `check` has made sure that the frame holds each tap of each output and `dkernel` each
                         // element of the kernel; `panel` has NR elements for each pixel of the block.
@@ -195,7 +204,8 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
     }
 
     /// The bounds argument of this module. All offsets are those of a tap of an output in a frame (or in an image that is as
-    /// large), of an output in `y`, or of an element in the kernel; each of these arrays is as long as its shape says.
+    /// large), of an output in `y`, or of an element in the kernel; each of these arrays is as long as its shape says, and
+    /// [`new`](DirectConv::new) has made sure that no shape has a 0 and that no length overflows.
     fn check(&self, x: &[T], kernel: &[T], y: &[T], scratch: &[T]) {
         let conv = self.conv;
         assert!(
@@ -365,6 +375,21 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
     }
 }
 
+/// How many pixels along an axis the taps reach, padding included. `None` where there is no tap or no output, where outputs
+/// would see the same, and where the reach overflows, or an offset would: that of a stride which no output takes.
+fn reach(window: &Window, axis: usize) -> Option<usize> {
+    let (stride, dilation) = (window.strides[axis], window.dilation[axis]);
+    let last_output = window.output[axis].checked_sub(1)?.checked_mul(stride)?;
+    let last_tap = window.kernel[axis].checked_sub(1)?.checked_mul(dilation)?;
+    let reach = last_output.checked_add(last_tap)?.checked_add(1)?;
+    ((1..=reach).contains(&stride) && dilation <= reach).then_some(reach)
+}
+
+/// The elements of an array `[h, w, c]`; `None` where there is none or more than [`MAX_ELEMENTS`].
+fn elements([h, w]: [usize; 2], c: usize) -> Option<usize> {
+    h.checked_mul(w)?.checked_mul(c).filter(|elements| (1..=MAX_ELEMENTS).contains(elements))
+}
+
 /// Cuts `count` columns into parts of [`NR`]; the last may be smaller.
 fn panels_of(count: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(NR).map(move |start| start..(start + NR).min(count))
@@ -372,8 +397,10 @@ fn panels_of(count: usize) -> impl Iterator<Item = Range<usize>> {
 
 /// Cuts a range into the fewest parts of at most `most`, as equal as can be: a small last part would waste a tile.
 fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let (len, count) = (range.len(), range.len().div_ceil(most));
-    (0..count).map(move |i| range.start + i * len / count..range.start + (i + 1) * len / count)
+    let count = range.len().div_ceil(most);
+    let (small, larger) = (range.len() / count.max(1), range.len() % count.max(1));
+    let start = move |i: usize| range.start + i * small + i.min(larger);
+    (0..count).map(move |i| start(i)..start(i + 1))
 }
 
 /// Copies the first `columns` elements of `rows` rows, `stride` apart, into a panel of [`NR`] columns; the rest is 0.

@@ -72,7 +72,8 @@ macro_rules! through_matrixmultiply {
                 );
                 // SAFETY: the constructors of Matrix have checked that every index of A and B, and the assertions
                 // above that every index of C, lies in its slice; C is borrowed mutably, so it overlaps neither, and
-                // its rows do not overlap each other. Strides are at most a slice's length, so they fit in an isize.
+                // its rows do not overlap each other. A stride between two rows or columns is less than a slice's length, so
+                // it fits in an isize; where there is only one, its stride is never taken.
                 unsafe {
                     $gemm(
                         m,

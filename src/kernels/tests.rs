@@ -9,7 +9,9 @@ use rand::RngExt;
 
 use self::cases::{Axis, Border, convs, pools, size, window};
 use super::{
+    Window,
     conv::{self, Conv},
+    conv_direct::DirectConv,
     conv_im2col, dense,
     gemm::Matrix,
     im2col::{Channels, col2im, im2col},
@@ -99,6 +101,49 @@ fn convolutions_of_many_blocks() {
         check_cut::<f32>(&conv, n);
         check_cut::<f64>(&conv, n);
         check_epilogue::<f32>(&conv, n);
+    }
+}
+
+#[test]
+fn windows_that_no_layer_makes() {
+    let plain =
+        Window { input: [4, 3], output: [3, 2], kernel: [2, 2], strides: [1, 1], dilation: [1, 1], padding: [0, 0] };
+    for window in [
+        Window { strides: [0, 0], ..plain },
+        Window { strides: [1, 0], ..plain },
+        Window { dilation: [1 << 40, 1 << 20], padding: [1 << 39, 1 << 19], ..plain },
+        Window { dilation: [1 << 40, 1], ..plain },
+        Window { strides: [1 << 40, 1 << 22], ..plain },
+        Window { padding: [1 << 40, 0], ..plain },
+    ] {
+        let conv = Conv { window, channels: 3, filters: 16, groups: 1 };
+        check_conv::<f32>(&conv, 2);
+        check_conv::<f64>(&conv, 2);
+    }
+}
+
+#[test]
+fn sizes_that_overflow_are_not_computed_directly() {
+    let one =
+        Window { input: [1, 1], output: [1, 1], kernel: [1, 1], strides: [1, 1], dilation: [1, 1], padding: [0, 0] };
+    let inverse_of_3 = usize::MAX / 3 * 2 + 1;
+    assert_eq!(3_usize.wrapping_mul(inverse_of_3), 1);
+    for window in [
+        // Wrapped, the image has 2 pixels, the frame none, and the kernel one.
+        Window { input: [(1 << 63) + 1, 2], output: [2, 1], strides: [1 << 40, 1], ..one },
+        Window { output: [2, 2], strides: [(1 << 33) - 1, (1 << 31) - 1], ..one },
+        Window { kernel: [3, inverse_of_3], dilation: [0, 0], ..one },
+        Window { output: [usize::MAX, 1], strides: [2, 1], ..one },
+        Window { strides: [usize::MAX, 1], ..one },
+        Window { dilation: [1, usize::MAX], ..one },
+        Window { input: [0, 1], ..one },
+        Window { output: [1, 0], ..one },
+        Window { kernel: [0, 1], ..one },
+    ] {
+        assert!(DirectConv::<f32>::new(&Conv { window, channels: 1, filters: 1, groups: 1 }).is_none(), "{window:?}");
+    }
+    for [channels, filters, groups] in [[0, 1, 1], [1, 0, 1], [1, 1, 0], [1, usize::MAX, 1]] {
+        assert!(DirectConv::<f32>::new(&Conv { window: one, channels, filters, groups }).is_none());
     }
 }
 

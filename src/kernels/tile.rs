@@ -30,11 +30,11 @@ pub struct Steps {
     pub b: [usize; 3],
 }
 
-/// Computes a tile of `rows` rows, at most [`MR`]: `C = init + A B`, where `init: [NR]` is added to every row, or, when it
+/// Computes a tile of `rows` rows, from 1 to [`MR`]: `C = init + A B`, where `init: [NR]` is added to every row, or, when it
 /// is null, `C += A B`.
 ///
 /// # Safety
-/// For each row `r < rows` and each step, `a[r]` plus the step's offset in A must be readable, and so must be [`NR`]
+/// `rows` must lie in `1..=MR`. For each row `r < rows` and each step, `a[r]` plus the step's offset in A must be readable, and so must be [`NR`]
 /// elements at `b` plus its offset in B. `c[r]` must be readable and writable for `NR` elements that overlap neither A nor B,
 /// and rows of C must not overlap. `init`, unless null, must be readable for `NR` elements. The CPU must have the features
 /// of the kernel.
@@ -42,18 +42,23 @@ pub type TileFn<T> =
     unsafe fn(rows: usize, a: &[*const T; MR], steps: &Steps, b: *const T, init: *const T, c: &[*mut T; MR]);
 
 /// Numbers that may have a hand-written tile.
-pub trait Tile: Sized {
+///
+/// # Safety
+/// Safe code runs the tile that is given here, so it must be sound on this CPU whenever the contract of [`TileFn`] is kept.
+pub unsafe trait Tile: Sized {
     /// The fastest tile that this CPU can run; `None` when products go through `matrixmultiply`.
     fn tile() -> Option<TileFn<Self>>;
 }
 
-impl Tile for f64 {
+// SAFETY: there is no tile.
+unsafe impl Tile for f64 {
     fn tile() -> Option<TileFn<f64>> {
         None
     }
 }
 
-impl Tile for f32 {
+// SAFETY: the tile asks for nothing but AVX2 and FMA, which the CPU has.
+unsafe impl Tile for f32 {
     fn tile() -> Option<TileFn<f32>> {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {

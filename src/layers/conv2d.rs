@@ -198,7 +198,7 @@ impl Layer for BuiltConv2D {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{activations::tests::ALL, gradcheck::check_layer};
+    use crate::{Sequential, Tensor, activations::tests::ALL, gradcheck::check_layer};
 
     fn check(layer: &Conv2D, input: [usize; 3]) {
         let report = check_layer(layer, input).unwrap();
@@ -224,6 +224,16 @@ mod tests {
         }
         check(&Conv2D::new(2, 3).padding(Padding::Same), [1, 1, 1]);
         check(&Conv2D::new(2, 1), [1, 1, 3]);
+    }
+
+    #[test]
+    fn steps_larger_than_the_image() {
+        let far = Conv2D::new(2, 2).padding(Padding::Same).dilation_rate(1 << 40);
+        for layer in [far, Conv2D::new(2, 3).strides(usize::MAX), Conv2D::new(2, 1).dilation_rate(usize::MAX)] {
+            check(&layer, [3, 3, 2]);
+            let model = Sequential::new([3, 3, 2]).add(layer).build().unwrap();
+            assert!(model.predict(&Tensor::<f32>::ones([1, 3, 3, 2])).is_ok());
+        }
     }
 
     #[test]

@@ -42,12 +42,14 @@ pub(super) fn slide(
         Axis { name: "wide", input: w, kernel: kernel.width, stride: strides.width, dilation: dilation.width };
     let (oh, top) = vertical.slide(cx, padding)?;
     let (ow, left) = horizontal.slide(cx, padding)?;
+    // One output takes no stride and one tap no dilation, so these may be larger than any image.
+    let taken = |step: usize, count: usize| if count == 1 { 1 } else { step };
     Ok(Window {
         input: [h, w],
         output: [oh, ow],
         kernel: kernel.to_array(),
-        strides: strides.to_array(),
-        dilation: dilation.to_array(),
+        strides: [taken(strides.height, oh), taken(strides.width, ow)],
+        dilation: [taken(dilation.height, kernel.height), taken(dilation.width, kernel.width)],
         padding: [top, left],
     })
 }
