@@ -35,9 +35,9 @@ fn bench(c: &mut Criterion, name: &str, pool: &Pool) {
     group.sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Elements(inputs as u64));
     group.bench_function("forward", |b| {
-        b.iter(|| pool::max(pool, black_box(&x), black_box(&mut y), &mut winners));
+        b.iter(|| pool::max(pool, black_box(&x), black_box(&mut y), Some(&mut winners)));
     });
-    pool::max(pool, &x, &mut y, &mut winners);
+    pool::max(pool, &x, &mut y, Some(&mut winners));
     group.bench_function("gradient", |b| {
         b.iter(|| pool::max_gradient(pool, black_box(&y), &winners, black_box(&mut x)));
     });

@@ -123,32 +123,32 @@ impl Activation {
         let (zero, one) = (T::zero(), T::one());
         match *self {
             Activation::Linear => {}
-            Activation::Relu => map(z, |z| if z <= zero { zero } else { z }),
+            Activation::Relu => map(z, move |z| if z <= zero { zero } else { z }),
             Activation::LeakyRelu { negative_slope } => {
                 let slope = T::of(negative_slope);
-                map(z, |z| if z > zero { z } else { slope * z });
+                map(z, move |z| if z > zero { z } else { slope * z });
             }
             Activation::Elu { alpha } => {
                 let alpha = T::of(alpha);
-                map(z, |z| if z > zero { z } else { alpha * z.exp_m1() });
+                map(z, move |z| if z > zero { z } else { alpha * z.exp_m1() });
             }
             Activation::Selu => {
                 let (scale, scale_alpha) = (T::of(SELU_SCALE), T::of(SELU_SCALE * SELU_ALPHA));
-                map(z, |z| if z > zero { scale * z } else { scale_alpha * z.exp_m1() });
+                map(z, move |z| if z > zero { scale * z } else { scale_alpha * z.exp_m1() });
             }
-            Activation::Gelu { approximate: false } => map(z, |z| z * normal_cdf(z)),
+            Activation::Gelu { approximate: false } => map(z, move |z| z * normal_cdf(z)),
             Activation::Gelu { approximate: true } => {
                 let half = T::of(0.5);
-                map(z, |z| half * z * (one + gelu_argument(z).tanh()));
+                map(z, move |z| half * z * (one + gelu_argument(z).tanh()));
             }
-            Activation::Silu => map(z, |z| z * sigmoid(z)),
+            Activation::Silu => map(z, move |z| z * sigmoid(z)),
             Activation::Sigmoid => map(z, sigmoid),
             Activation::Tanh => map(z, T::tanh),
-            Activation::Softplus => map(z, |z| z.max(zero) + (-z.abs()).exp().ln_1p()),
+            Activation::Softplus => map(z, move |z| z.max(zero) + (-z.abs()).exp().ln_1p()),
             Activation::Softmax => z.chunks_exact_mut(channels).for_each(softmax),
             Activation::HardSigmoid => {
                 let (three, six) = (T::of(3.0), T::of(6.0));
-                map(z, |z| (z + three).clamp(zero, six) / six);
+                map(z, move |z| (z + three).clamp(zero, six) / six);
             }
         }
     }
@@ -174,50 +174,50 @@ impl Activation {
         let (zero, one) = (T::zero(), T::one());
         match *self {
             Activation::Linear => {}
-            Activation::Relu => chain(y, dy, |y, dy| if y > zero { dy } else { zero }),
+            Activation::Relu => chain(y, dy, move |y, dy| if y > zero { dy } else { zero }),
             Activation::LeakyRelu { negative_slope } => {
                 let slope = T::of(negative_slope);
-                chain(y, dy, |y, dy| if y > zero { dy } else { slope * dy });
+                chain(y, dy, move |y, dy| if y > zero { dy } else { slope * dy });
             }
             Activation::Elu { alpha } if alpha <= 0.0 => {
                 let alpha = T::of(alpha);
-                chain(z, dy, |z, dy| if z > zero { dy } else { dy * alpha * z.exp() });
+                chain(z, dy, move |z, dy| if z > zero { dy } else { dy * alpha * z.exp() });
             }
             Activation::Elu { alpha } => {
                 let alpha = T::of(alpha);
-                chain(y, dy, |y, dy| if y > zero { dy } else { dy * (y + alpha) });
+                chain(y, dy, move |y, dy| if y > zero { dy } else { dy * (y + alpha) });
             }
             Activation::Selu => {
                 let (scale, scale_alpha) = (T::of(SELU_SCALE), T::of(SELU_SCALE * SELU_ALPHA));
-                chain(y, dy, |y, dy| if y >= zero { dy * scale } else { dy * (y + scale_alpha) });
+                chain(y, dy, move |y, dy| if y >= zero { dy * scale } else { dy * (y + scale_alpha) });
             }
             Activation::Gelu { approximate: false } => {
                 let (half, peak) = (T::of(0.5), T::of(0.5 * GELU_SCALE));
-                chain(z, dy, |z, dy| dy * (normal_cdf(z) + z * peak * (-half * z * z).exp()));
+                chain(z, dy, move |z, dy| dy * (normal_cdf(z) + z * peak * (-half * z * z).exp()));
             }
             Activation::Gelu { approximate: true } => {
                 let (half, scale, cubic) = (T::of(0.5), T::of(GELU_SCALE), T::of(3.0 * GELU_CUBIC));
-                chain(z, dy, |z, dy| {
+                chain(z, dy, move |z, dy| {
                     let t = gelu_argument(z).tanh();
                     dy * half * (one + t + z * (one - t * t) * scale * (one + cubic * z * z))
                 });
             }
-            Activation::Silu => chain(z, dy, |z, dy| {
+            Activation::Silu => chain(z, dy, move |z, dy| {
                 let s = sigmoid(z);
                 dy * s * (one + z * (one - s))
             }),
-            Activation::Sigmoid => chain(y, dy, |y, dy| dy * y * (one - y)),
-            Activation::Tanh => chain(y, dy, |y, dy| dy * (one - y * y)),
-            Activation::Softplus => chain(y, dy, |y, dy| -dy * (-y).exp_m1()),
+            Activation::Sigmoid => chain(y, dy, move |y, dy| dy * y * (one - y)),
+            Activation::Tanh => chain(y, dy, move |y, dy| dy * (one - y * y)),
+            Activation::Softplus => chain(y, dy, move |y, dy| -dy * (-y).exp_m1()),
             Activation::Softmax => {
                 for (y, dy) in y.chunks_exact(channels).zip(dy.chunks_exact_mut(channels)) {
                     let dot: T = y.iter().zip(&*dy).map(|(&y, &dy)| y * dy).sum();
-                    chain(y, dy, |y, dy| y * (dy - dot));
+                    chain(y, dy, move |y, dy| y * (dy - dot));
                 }
             }
             Activation::HardSigmoid => {
                 let slope = T::of(1.0 / 6.0);
-                chain(y, dy, |y, dy| if y > zero && y < one { dy * slope } else { zero });
+                chain(y, dy, move |y, dy| if y > zero && y < one { dy * slope } else { zero });
             }
         }
     }
@@ -226,7 +226,7 @@ impl Activation {
 fn map<T: Scalar>(z: &mut [T], f: impl Fn(T) -> T) {
     vectorized(
         #[inline(always)]
-        || {
+        move || {
             for z in z {
                 *z = f(*z);
             }
@@ -234,12 +234,13 @@ fn map<T: Scalar>(z: &mut [T], f: impl Fn(T) -> T) {
     );
 }
 
-/// Overwrites each `dy` with `f(a, dy)`.
+/// Overwrites each `dy` with `f(a, dy)`. As in [`map`], what `f` captures must move into it: a loop that reads a constant through a
+/// reference is not vectorized.
 fn chain<T: Scalar>(a: &[T], dy: &mut [T], f: impl Fn(T, T) -> T) {
     assert_eq!(a.len(), dy.len(), "one gradient for each element");
     vectorized(
         #[inline(always)]
-        || {
+        move || {
             for (dy, &a) in dy.iter_mut().zip(a) {
                 *dy = f(a, *dy);
             }

@@ -45,6 +45,20 @@ impl Conv {
         self.window.taps() * self.channels / self.groups
     }
 
+    /// The number of samples in `x: [n, h, w, cin]` and `y: [n, oh, ow, cout]`.
+    ///
+    /// # Panics
+    /// If `x`, `kernel` and `y` are not as long as these sizes say.
+    pub(super) fn samples<T>(&self, x: &[T], kernel: &[T], y: &[T]) -> usize {
+        let divides = |count: usize| count / self.groups * self.groups == count;
+        assert!(divides(self.channels) && divides(self.filters), "groups divide channels and filters");
+        let n = x.len() / self.input_len();
+        assert_eq!(x.len(), n * self.input_len(), "a whole number of samples");
+        assert_eq!(y.len(), n * self.output_len(), "as many outputs as samples");
+        assert_eq!(kernel.len(), self.kernel_len(), "the kernel");
+        n
+    }
+
     /// Floating-point operations of the forward pass for one sample; each gradient takes as many.
     pub fn flops(&self) -> usize {
         2 * self.window.outputs() * self.kernel_len()

@@ -207,15 +207,7 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
     /// large), of an output in `y`, or of an element in the kernel; each of these arrays is as long as its shape says, and
     /// [`new`](DirectConv::new) has made sure that no shape has a 0 and that no length overflows.
     fn check(&self, x: &[T], kernel: &[T], y: &[T], scratch: &[T]) {
-        let conv = self.conv;
-        assert!(
-            self.channels * conv.groups == conv.channels && self.filters * conv.groups == conv.filters,
-            "groups divide channels and filters"
-        );
-        let n = x.len() / conv.input_len();
-        assert_eq!(x.len(), n * conv.input_len(), "a whole number of samples");
-        assert_eq!(y.len(), n * conv.output_len(), "as many outputs as samples");
-        assert_eq!(kernel.len(), conv.kernel_len(), "the kernel");
+        self.conv.samples(x, kernel, y);
         assert!(scratch.len() >= self.scratch_len(), "the scratch memory");
     }
 

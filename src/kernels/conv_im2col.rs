@@ -32,7 +32,7 @@ pub fn forward<T: Float + Gemm>(
     scratch: &mut [T],
     epilogue: impl Fn(&mut [T]),
 ) {
-    let n = x.len() / conv.input_len();
+    let n = conv.samples(x, kernel, y);
     for lines in conv.blocks::<T>(n) {
         let y = &mut y[conv.outputs(&lines)];
         if let Some(bias) = bias {
@@ -49,7 +49,7 @@ pub fn forward<T: Float + Gemm>(
 
 /// [`conv::kernel_gradient`](super::conv::kernel_gradient).
 pub fn kernel_gradient<T: Float + Gemm>(conv: &Conv, x: &[T], dy: &[T], dkernel: &mut [T], scratch: &mut [T]) {
-    let n = x.len() / conv.input_len();
+    let n = conv.samples(x, dkernel, dy);
     for lines in conv.blocks::<T>(n) {
         let dy = &dy[conv.outputs(&lines)];
         for (channels, filters) in conv.parts() {
@@ -63,7 +63,7 @@ pub fn kernel_gradient<T: Float + Gemm>(conv: &Conv, x: &[T], dy: &[T], dkernel:
 
 /// [`conv::input_gradient`](super::conv::input_gradient).
 pub fn input_gradient<T: Float + Gemm>(conv: &Conv, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
-    let n = dx.len() / conv.input_len();
+    let n = conv.samples(dx, kernel, dy);
     dx.fill(T::zero());
     for lines in conv.blocks::<T>(n) {
         let dy = &dy[conv.outputs(&lines)];

@@ -21,6 +21,7 @@ pub fn forward<T: Float + Gemm + Send + Sync>(
     y: &mut [T],
     epilogue: impl Fn(&mut [T]) + Sync,
 ) {
+    rows(x, y, [features, units]);
     y.par_chunks_mut(BLOCK * units).zip(x.par_chunks(BLOCK * features)).for_each(|(y, x)| {
         if let Some(bias) = bias {
             reduce::fill_rows(bias, y);
@@ -39,7 +40,7 @@ pub fn kernel_gradient<T: Float + Gemm + Send + Sync>(
     [features, units]: [usize; 2],
     dkernel: &mut [T],
 ) {
-    let rows = dy.len() / units;
+    let rows = rows(x, dy, [features, units]);
     // Whole rows of the kernel for each task; few, so that a wide input gives every thread something to do.
     dkernel.par_chunks_mut(BLOCK * units).enumerate().for_each(|(i, dkernel)| {
         let block = dkernel.len() / units;
@@ -55,8 +56,17 @@ pub fn input_gradient<T: Float + Gemm + Send + Sync>(
     [features, units]: [usize; 2],
     dx: &mut [T],
 ) {
+    rows(dx, dy, [features, units]);
     dx.par_chunks_mut(BLOCK * features).zip(dy.par_chunks(BLOCK * units)).for_each(|(dx, dy)| {
         let dy = Matrix::new(dy, dy.len() / units, units);
         T::gemm(dy, Matrix::new(kernel, features, units).t(), T::zero(), dx, features);
     });
+}
+
+/// The number of rows of `x: [rows, features]` and `y: [rows, units]`.
+fn rows<T>(x: &[T], y: &[T], [features, units]: [usize; 2]) -> usize {
+    let rows = x.len() / features;
+    assert_eq!(x.len(), rows * features, "a whole number of rows");
+    assert_eq!(y.len(), rows * units, "as many rows of results");
+    rows
 }

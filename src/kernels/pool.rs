@@ -7,7 +7,7 @@ use num_traits::Float;
 use super::{Window, simd::vectorized};
 
 /// Channels that are pooled at a time, in registers.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
 /// The sizes of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,15 @@ impl Taps {
 }
 
 impl Pool {
+    /// # Panics
+    /// If `x: [n, h, w, c]` and `y: [n, oh, ow, c]` are not as long as these sizes say.
+    fn check<T>(&self, x: &[T], y: &[T]) {
+        let (input, output) = (self.window.pixels() * self.channels, self.window.outputs() * self.channels);
+        let n = x.len() / input;
+        assert_eq!(x.len(), n * input, "a whole number of samples");
+        assert_eq!(y.len(), n * output, "as many outputs as samples");
+    }
+
     /// Calls `visit` with the taps of each output and where its channels start.
     #[inline(always)]
     fn for_each_output(&self, outputs: usize, mut visit: impl FnMut(Taps, usize)) {
@@ -76,23 +85,33 @@ impl Pool {
     }
 }
 
-/// The maximum: overwrites `y: [n, oh, ow, c]` and `winners`, as long, with the number `ky * kw + kx` of the tap that
-/// won; a tie goes to the first. A NaN wins. `x: [n, h, w, c]`.
-pub fn max<T: Float>(pool: &Pool, x: &[T], y: &mut [T], winners: &mut [u32]) {
+/// The maximum: overwrites `y: [n, oh, ow, c]`, and `winners`, as long, with the number `ky * kw + kx` of the tap that
+/// won; prediction needs none. A tie goes to the first tap. A NaN wins. `x: [n, h, w, c]`.
+pub fn max<T: Float>(pool: &Pool, x: &[T], y: &mut [T], winners: Option<&mut [u32]>) {
+    pool.check(x, y);
+    match winners {
+        Some(winners) => maxima(pool, x, y, |at, taps| winners[at..][..taps.len()].copy_from_slice(taps)),
+        None => maxima(pool, x, y, |_, _| {}),
+    }
+}
+
+#[inline(always)]
+fn maxima<T: Float>(pool: &Pool, x: &[T], y: &mut [T], mut keep: impl FnMut(usize, &[u32])) {
     vectorized(
         #[inline(always)]
         || {
             pool.for_each_output(y.len(), |taps, output| {
-                let (y, winners) = (&mut y[output..][..pool.channels], &mut winners[output..][..pool.channels]);
-                let (y, y_rest) = y.as_chunks_mut::<LANES>();
-                let (winners, winners_rest) = winners.as_chunks_mut::<LANES>();
-                for (i, (y, winner)) in y.iter_mut().zip(winners).enumerate() {
-                    (*y, *winner) = max_of::<T, LANES>(&taps, x, i * LANES);
+                let (lanes, rest) = y[output..][..pool.channels].as_chunks_mut::<LANES>();
+                let first = lanes.len() * LANES;
+                for (i, y) in lanes.iter_mut().enumerate() {
+                    let (best, winners) = max_of::<T, LANES>(&taps, x, i * LANES);
+                    *y = best;
+                    keep(output + i * LANES, &winners);
                 }
-                let first = y.len() * LANES;
-                for (i, (y, winner)) in y_rest.iter_mut().zip(winners_rest).enumerate() {
-                    let ([best], [tap]) = max_of::<T, 1>(&taps, x, first + i);
-                    (*y, *winner) = (best, tap);
+                for (i, y) in rest.iter_mut().enumerate() {
+                    let ([best], winner) = max_of::<T, 1>(&taps, x, first + i);
+                    *y = best;
+                    keep(output + first + i, &winner);
                 }
             });
         },
@@ -103,21 +122,31 @@ pub fn max<T: Float>(pool: &Pool, x: &[T], y: &mut [T], winners: &mut [u32]) {
 #[inline(always)]
 fn max_of<T: Float, const N: usize>(taps: &Taps, x: &[T], channel: usize) -> ([T; N], [u32; N]) {
     let (mut best, mut winner) = ([T::neg_infinity(); N], [0; N]);
-    taps.for_each(|input, tap| {
-        let x: &[T; N] = x[input + channel..].first_chunk().expect("a pixel has all channels");
-        for i in 0..N {
-            // The first tap comes last and wins a tie. Even the minus infinity that all begins with has to be beaten, or
-            // its winner could lie in the padding.
-            let wins = x[i] >= best[i] || x[i].is_nan();
-            best[i] = if wins { x[i] } else { best[i] };
-            winner[i] = if wins { tap } else { winner[i] };
-        }
-    });
+    taps.for_each(
+        #[inline(always)]
+        |input, tap| {
+            let x: [T; N] = *x[input + channel..].first_chunk().expect("a pixel has all channels");
+            // A loop for each array, so that the compiler makes vectors of them.
+            let mut wins = [false; N];
+            for i in 0..N {
+                // The first tap comes last and wins a tie. Even the minus infinity that all begins with has to be beaten, or
+                // its winner could lie in the padding.
+                wins[i] = (x[i] >= best[i]) | x[i].is_nan();
+            }
+            for i in 0..N {
+                best[i] = if wins[i] { x[i] } else { best[i] };
+            }
+            for i in 0..N {
+                winner[i] = if wins[i] { tap } else { winner[i] };
+            }
+        },
+    );
     (best, winner)
 }
 
 /// The gradient of [`max`]: overwrites `dx: [n, h, w, c]`; a winner gets the gradient `dy` of its output.
 pub fn max_gradient<T: Float>(pool: &Pool, dy: &[T], winners: &[u32], dx: &mut [T]) {
+    pool.check(dx, dy);
     if pool.window.is_tiling() {
         return scatter(pool, dy, winners, dx, |dx, gradient| *dx = gradient);
     }
@@ -146,6 +175,7 @@ fn scatter<T: Float>(pool: &Pool, dy: &[T], winners: &[u32], dx: &mut [T], give:
 
 /// The mean over the taps that lie in the image: overwrites `y: [n, oh, ow, c]`. `x: [n, h, w, c]`.
 pub fn average<T: Float>(pool: &Pool, x: &[T], y: &mut [T]) {
+    pool.check(x, y);
     y.fill(T::zero());
     vectorized(
         #[inline(always)]
@@ -165,6 +195,7 @@ pub fn average<T: Float>(pool: &Pool, x: &[T], y: &mut [T]) {
 
 /// The gradient of [`average`]: overwrites `dx: [n, h, w, c]`.
 pub fn average_gradient<T: Float>(pool: &Pool, dy: &[T], dx: &mut [T]) {
+    pool.check(dx, dy);
     dx.fill(T::zero());
     vectorized(
         #[inline(always)]

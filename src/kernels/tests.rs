@@ -151,7 +151,7 @@ fn sizes_that_overflow_are_not_computed_directly() {
 fn the_maximum_of_minus_infinities_is_one_of_them() {
     let pool = Pool { window: window([Axis::new(3, 2, 1, Border::Same { input: 3 }); 2]), channels: 1 };
     let mut winners = [0; 4];
-    pool::max(&pool, &[f32::NEG_INFINITY; 9], &mut [0.0; 4], &mut winners);
+    pool::max(&pool, &[f32::NEG_INFINITY; 9], &mut [0.0; 4], Some(&mut winners));
     let mut dx = [0.0; 9];
     pool::max_gradient(&pool, &[1.0, 2.0, 3.0, 4.0], &winners, &mut dx);
     assert_eq!(dx, [1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0]);
@@ -276,8 +276,11 @@ fn check_pool<T: Scalar>(pool: &Pool, n: usize, nan: Option<Index>) {
     }
     let (mut y, mut winners, mut dx) = (vec![T::nan(); outputs], vec![u32::MAX; outputs], vec![T::nan(); inputs]);
     let (expected, expected_winners) = naive::max(pool, n, &f64s(&x));
-    pool::max(pool, &x, &mut y, &mut winners);
+    pool::max(pool, &x, &mut y, Some(&mut winners));
     assert_eq!((bits(&y), &winners), (bits(&expected), &expected_winners));
+    y.fill(T::zero());
+    pool::max(pool, &x, &mut y, None);
+    assert_eq!(bits(&y), bits(&expected), "without winners");
     pool::max_gradient(pool, &dy, &winners, &mut dx);
     assert_eq!(f64s(&dx), naive::max_gradient(pool, n, &f64s(&dy), &winners));
 

@@ -61,8 +61,10 @@ impl Window {
     pub fn taps_inside(&self, axis: usize, output: usize) -> Range<usize> {
         let (stride, dilation, padding) = (self.strides[axis], self.dilation[axis], self.padding[axis]);
         let start = output * stride;
-        let first = padding.saturating_sub(start).div_ceil(dilation);
-        let end = (self.input[axis] + padding).saturating_sub(start).div_ceil(dilation);
+        // A division costs as much as the work on a small window.
+        let tap_at = |distance: usize| if dilation == 1 { distance } else { distance.div_ceil(dilation) };
+        let first = tap_at(padding.saturating_sub(start));
+        let end = tap_at((self.input[axis] + padding).saturating_sub(start));
         first..end.min(self.kernel[axis]).max(first)
     }
 }

@@ -71,9 +71,12 @@ impl Layer for BuiltMaxPooling2D {
         outputs * size_of::<u32>()
     }
 
-    fn forward<T: Scalar>(&self, _: &mut Forward<T>, winners: &mut Vec<u32>, x: View<T>, y: ViewMut<T>) {
+    fn forward<T: Scalar>(&self, cx: &mut Forward<T>, winners: &mut Vec<u32>, x: View<T>, y: ViewMut<T>) {
+        if !cx.training() {
+            return pool::max(&self.0, x.data, y.data, None);
+        }
         winners.resize(y.data.len(), 0);
-        pool::max(&self.0, x.data, y.data, winners);
+        pool::max(&self.0, x.data, y.data, Some(winners));
     }
 
     fn backward<T: Scalar>(
