@@ -1,4 +1,4 @@
-//! A convolution and its gradients on one core. Throughput is in FLOP.
+//! A convolution and its gradients on one core, and the same by im2col and `matrixmultiply`. Throughput is in FLOP.
 
 use std::{hint::black_box, time::Duration};
 
@@ -7,6 +7,7 @@ use cornu::{
     kernels::{
         Window,
         conv::{self, Conv},
+        conv_im2col,
     },
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -37,7 +38,7 @@ fn bench(c: &mut Criterion, name: &str, conv: &Conv, n: usize) {
     let (mut x, mut y) = (random(n * conv.input_len(), 0), random(n * conv.output_len(), 1));
     let (kernel, bias) = (random(conv.kernel_len(), 2), random(conv.filters, 3));
     let mut dkernel = vec![0.0; kernel.len()];
-    let mut scratch = vec![0.0; conv.scratch_len::<f32>()];
+    let mut scratch = vec![0.0; conv.scratch_len::<f32>().max(conv_im2col::scratch_len::<f32>(conv))];
     let shard = shard(conv).min(n);
     let (inputs, outputs) = (shard * conv.input_len(), shard * conv.output_len());
 
@@ -65,12 +66,33 @@ fn bench(c: &mut Criterion, name: &str, conv: &Conv, n: usize) {
             }
         });
     });
+    group.bench_function("forward by im2col", |b| {
+        b.iter(|| {
+            for (x, y) in black_box(&x).chunks(inputs).zip(black_box(&mut y).chunks_mut(outputs)) {
+                conv_im2col::forward(conv, x, black_box(&kernel), Some(&bias), y, &mut scratch, |_| {});
+            }
+        });
+    });
+    group.bench_function("kernel gradient by im2col", |b| {
+        b.iter(|| {
+            for (x, dy) in black_box(&x).chunks(inputs).zip(black_box(&y).chunks(outputs)) {
+                conv_im2col::kernel_gradient(conv, x, dy, black_box(&mut dkernel), &mut scratch);
+            }
+        });
+    });
+    group.bench_function("input gradient by im2col", |b| {
+        b.iter(|| {
+            for (dx, dy) in black_box(&mut x).chunks_mut(inputs).zip(black_box(&y).chunks(outputs)) {
+                conv_im2col::input_gradient(conv, black_box(&kernel), dy, dx, &mut scratch);
+            }
+        });
+    });
     group.finish();
 }
 
 /// How many samples the executor takes at a time, if the convolution is the model.
 fn shard(conv: &Conv) -> usize {
-    (256 * 1024 / (4 * conv.output_len())).clamp(1, 16)
+    (640 * 1024 / (4 * conv.output_len())).clamp(1, 16)
 }
 
 criterion_group!(conv_benches, benches);
