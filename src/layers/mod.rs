@@ -4,6 +4,7 @@ mod average_pooling2d;
 mod conv2d;
 mod dense;
 mod dropout;
+#[doc(hidden)]
 pub mod erased;
 mod flatten;
 mod global_average_pooling2d;

@@ -187,7 +187,8 @@ pub(crate) fn suspicious<T: Scalar>(
     let mut warnings = Vec::new();
     let (low, high, finite) = range(x);
     if !finite {
-        warnings.push("x holds NaN or infinity".to_owned());
+        let sample = first_not_finite(x).unwrap_or(0);
+        warnings.push(format!("x holds NaN or infinity, first in sample {sample}"));
     } else if x.shape().rank() == 4 && !rescaled && low >= 0.0 && high > 16.0 && high <= 255.0 {
         warnings.push(format!(
             "the images hold values from {low} to {high}; scale them to 0..1, by a Rescaling layer or \
@@ -228,6 +229,17 @@ fn range<T: Scalar>(x: &Input<T>) -> (f64, f64, bool) {
             x.data.par_iter().copied().max().unwrap_or(0).into(),
             true,
         ),
+    }
+}
+
+/// The first sample that holds NaN or infinity.
+fn first_not_finite<T: Scalar>(x: &Input<T>) -> Option<usize> {
+    match x {
+        Input::Values(values) => {
+            let element = values.data.iter().position(|x| !x.is_finite())?;
+            Some(element / values.shape.sample().size())
+        }
+        Input::Bytes(_) => None,
     }
 }
 
