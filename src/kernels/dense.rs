@@ -21,8 +21,7 @@ pub fn forward<T: Float + Gemm + Send + Sync>(
     y: &mut [T],
     epilogue: impl Fn(&mut [T]) + Sync,
 ) {
-    rows(x, y, [features, units]);
-    y.par_chunks_mut(BLOCK * units).zip(x.par_chunks(BLOCK * features)).for_each(|(y, x)| {
+    let block = |(y, x): (&mut [T], &[T])| {
         if let Some(bias) = bias {
             reduce::fill_rows(bias, y);
         }
@@ -30,7 +29,12 @@ pub fn forward<T: Float + Gemm + Send + Sync>(
         let x = Matrix::new(x, x.len() / features, features);
         T::gemm(x, Matrix::new(kernel, features, units), beta, y, units);
         epilogue(y);
-    });
+    };
+    // A single block is not worth the way to another thread.
+    if rows(x, y, [features, units]) <= BLOCK {
+        return block((y, x));
+    }
+    y.par_chunks_mut(BLOCK * units).zip(x.par_chunks(BLOCK * features)).for_each(block);
 }
 
 /// Adds `x' dy` to `dkernel: [features, units]`. `x: [rows, features]`, `dy: [rows, units]`.

@@ -38,7 +38,7 @@ impl<T: Scalar> Model<T> {
         let objective = &self.compiled("evaluate")?.objective;
         check::batch_size("evaluate", batch_size)?;
         let samples = Samples::new("evaluate", self, x.into(), y.into())?;
-        Ok(self.score(objective, &samples, 0..samples.x.samples(), batch_size))
+        Ok(rayon::scope(|_| self.score(objective, &samples, 0..samples.x.samples(), batch_size)))
     }
 
     /// The mean loss of a batch and its gradient to each weight, in the order of [`get_weights`](Model::get_weights), as

@@ -62,31 +62,34 @@ impl<T: Scalar> Model<T> {
             progress.warn(warning);
         }
 
-        let mut history = History { epochs: Vec::new(), warnings };
-        let mut trainer = Trainer::new(self, batch_size, options.seed);
-        for epoch in 0..options.epochs {
-            let start = Instant::now();
-            progress.epoch_begins(epoch);
-            let order = trainer.order(split, options.shuffle);
-            let mut sums = objective.sums();
-            for (step, indices) in order.chunks(batch_size).enumerate() {
-                if let Err(what) = trainer.step(&objective, &samples, indices, &mut sums) {
-                    return Err(Error::NotFinite {
-                        what,
-                        epoch: epoch + 1,
-                        step: step + 1,
-                        history: Box::new(history),
-                    });
+        // From here on a thread of the pool: for any other, each parallel loop has to wake the pool up and wait for it.
+        rayon::scope(|_| {
+            let mut history = History { epochs: Vec::new(), warnings };
+            let mut trainer = Trainer::new(self, batch_size, options.seed);
+            for epoch in 0..options.epochs {
+                let start = Instant::now();
+                progress.epoch_begins(epoch);
+                let order = trainer.order(split, options.shuffle);
+                let mut sums = objective.sums();
+                for (step, indices) in order.chunks(batch_size).enumerate() {
+                    if let Err(what) = trainer.step(&objective, &samples, indices, &mut sums) {
+                        return Err(Error::NotFinite {
+                            what,
+                            epoch: epoch + 1,
+                            step: step + 1,
+                            history: Box::new(history),
+                        });
+                    }
+                    progress.step_done(step, || objective.means(&sums));
                 }
-                progress.step_done(step, || objective.means(&sums));
+                let validation = validation.as_ref().map(|(samples, range)| {
+                    trainer.model.score(&objective, samples, range.clone(), options.batch_size)
+                });
+                let result = Epoch { train: objective.means(&sums), validation, time: start.elapsed() };
+                progress.epoch_ends(epoch, &result);
+                history.epochs.push(result);
             }
-            let validation = validation
-                .as_ref()
-                .map(|(samples, range)| trainer.model.score(&objective, samples, range.clone(), options.batch_size));
-            let result = Epoch { train: objective.means(&sums), validation, time: start.elapsed() };
-            progress.epoch_ends(epoch, &result);
-            history.epochs.push(result);
-        }
-        Ok(history)
+            Ok(history)
+        })
     }
 }

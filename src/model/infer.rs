@@ -52,9 +52,14 @@ impl<T: Scalar> Infer<'_, T> {
             Scope::PerSample => {
                 let shard = self.graph.shard;
                 let (x_len, y_len) = (x.len() / n, y.len() / n);
-                y.par_chunks_mut(shard * y_len).zip(x.par_chunks(shard * x_len)).for_each(|(y, x)| {
+                let run = |(y, x): (&mut [T], &[T])| {
                     self.spaces.lend(self.graph, |space| self.chain(segment, y.len() / y_len, x, y, space));
-                });
+                };
+                // A single shard is not worth the way to another thread.
+                if n <= shard {
+                    return run((y, x));
+                }
+                y.par_chunks_mut(shard * y_len).zip(x.par_chunks(shard * x_len)).for_each(run);
             }
         }
     }

@@ -156,12 +156,21 @@ impl<T: Scalar> Model<T> {
         check::batch_size("predict", batch_size)?;
         let (n, output) = (x.samples(), self.output_shape());
         let mut y = vec![T::zero(); n * output.size()];
-        let (mut buffer, mut boundaries) = (Vec::new(), Boundaries::default());
-        for (i, y) in y.chunks_mut(batch_size.min(n) * output.size()).enumerate() {
-            let start = i * batch_size;
-            let samples = y.len() / output.size();
-            self.infer(samples, x.rows(start..start + samples, &mut buffer), y, &mut boundaries);
-            self.graph.head.apply(y, output.last());
+        let mut run = || {
+            let (mut buffer, mut boundaries) = (Vec::new(), Boundaries::default());
+            for (i, y) in y.chunks_mut(batch_size.min(n) * output.size()).enumerate() {
+                let start = i * batch_size;
+                let samples = y.len() / output.size();
+                self.infer(samples, x.rows(start..start + samples, &mut buffer), y, &mut boundaries);
+                self.graph.head.apply(y, output.last());
+            }
+        };
+        // Few samples are done before a thread of the pool has woken up; for many, only a thread of the pool starts parallel
+        // loops without waiting.
+        if n <= self.graph.shard {
+            run()
+        } else {
+            rayon::scope(|_| run())
         }
         Tensor::new(output.batch(n), y)
     }
