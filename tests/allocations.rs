@@ -1,0 +1,58 @@
+//! A step of training allocates nothing, once its buffers have grown.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use cornu::prelude::*;
+
+/// The system's allocator, counting.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: both methods pass their contract on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's contract is that of the system's allocator.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the memory came from the system's allocator with this layout.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// The allocations of an epoch of `steps` steps, after one that has grown the buffers.
+fn allocations(steps: usize) -> usize {
+    let x = Tensor::random_uniform([steps * 64, 12, 12, 3], 0.0, 1.0, 1);
+    let y = Labels::try_from((0..steps * 64).map(|i| i % 4).collect::<Vec<_>>()).unwrap();
+    // Without Dense, whose matrixmultiply allocates its packing buffers.
+    let mut model = Sequential::new([12, 12, 3])
+        .add(Conv2D::new(16, 3).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Dropout::new(0.2))
+        .add(Conv2D::new(4, 3).padding(Padding::Same).activation(Activation::Silu))
+        .add(GlobalAveragePooling2D::new())
+        .add(Activation::Softmax)
+        .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])
+        .unwrap();
+    let options = Fit::new().batch_size(64).verbose(0);
+    model.fit(&x, &y, options.clone()).unwrap();
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    model.fit(&x, &y, options).unwrap();
+    ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+#[test]
+fn a_step_allocates_nothing() {
+    // What an epoch allocates, it allocates whatever its length; the queues of rayon's threads may grow now and then.
+    let (few, many) = (allocations(10), allocations(80));
+    assert!(many < few + 70, "{few} allocations in 10 steps, {many} in 80");
+}
