@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use cornu::prelude::*;
+use cornu::{kernels::tile::Tile, prelude::*};
 
 /// The system's allocator, counting.
 struct Counting;
@@ -52,7 +52,11 @@ fn allocations(steps: usize) -> usize {
 
 #[test]
 fn a_step_allocates_nothing() {
+    // Where a CPU has no hand-written tile, convolutions go through matrixmultiply, too.
+    if f32::tile().is_none() {
+        return;
+    }
     // What an epoch allocates, it allocates whatever its length; the queues of rayon's threads may grow now and then.
     let (few, many) = (allocations(10), allocations(80));
-    assert!(many < few + 70, "{few} allocations in 10 steps, {many} in 80");
+    assert!(many < few + 35, "{few} allocations in 10 steps, {many} in 80");
 }
