@@ -9,7 +9,7 @@ use std::{
 use num_traits::Float;
 
 use crate::{
-    kernels::{gemm::Gemm, tile::Tile},
+    kernels::{gemm::Gemm, tile::HasTile},
     layers::erased::{DynLayer, Erased},
     optimizers::erased::{DynOptimizer, ErasedOptimizer},
 };
@@ -28,7 +28,7 @@ pub trait Scalar:
     sealed::Sealed
     + Float
     + Gemm
-    + Tile
+    + HasTile
     + AddAssign
     + SubAssign
     + MulAssign

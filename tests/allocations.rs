@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use cornu::{kernels::tile::Tile, prelude::*};
+use cornu::{kernels::tile::HasTile, prelude::*};
 
 /// The system's allocator, counting.
 struct Counting;

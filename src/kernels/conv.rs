@@ -9,7 +9,7 @@
 
 use num_traits::Float;
 
-use super::{Window, conv_direct::DirectConv, conv_im2col, gemm::Gemm, tile::Tile};
+use super::{Window, conv_direct::DirectConv, conv_im2col, gemm::Gemm, tile::HasTile};
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Conv {
     }
 
     /// How many elements of scratch memory the kernels below need.
-    pub fn scratch_len<T: Float + Tile>(&self) -> usize {
+    pub fn scratch_len<T: Float + HasTile>(&self) -> usize {
         match DirectConv::<T>::new(self) {
             Some(direct) => direct.scratch_len(),
             None => conv_im2col::scratch_len::<T>(self),
@@ -78,7 +78,7 @@ impl Conv {
 ///
 /// `x: [n, h, w, cin]`, `kernel: [kh, kw, cin / groups, cout]`, `bias: [cout]`; `scratch` has
 /// [`scratch_len`](Conv::scratch_len) elements.
-pub fn forward<T: Float + Gemm + Tile>(
+pub fn forward<T: Float + Gemm + HasTile>(
     conv: &Conv,
     x: &[T],
     kernel: &[T],
@@ -95,7 +95,13 @@ pub fn forward<T: Float + Gemm + Tile>(
 
 /// Adds to `dkernel: [kh, kw, cin / groups, cout]` the gradient to the kernel, from `x: [n, h, w, cin]` and
 /// `dy: [n, oh, ow, cout]`.
-pub fn kernel_gradient<T: Float + Gemm + Tile>(conv: &Conv, x: &[T], dy: &[T], dkernel: &mut [T], scratch: &mut [T]) {
+pub fn kernel_gradient<T: Float + Gemm + HasTile>(
+    conv: &Conv,
+    x: &[T],
+    dy: &[T],
+    dkernel: &mut [T],
+    scratch: &mut [T],
+) {
     match DirectConv::new(conv) {
         Some(direct) => direct.kernel_gradient(x, dy, dkernel, scratch),
         None => conv_im2col::kernel_gradient(conv, x, dy, dkernel, scratch),
@@ -103,7 +109,7 @@ pub fn kernel_gradient<T: Float + Gemm + Tile>(conv: &Conv, x: &[T], dy: &[T], d
 }
 
 /// Overwrites `dx: [n, h, w, cin]` with the gradient to the input, from `dy: [n, oh, ow, cout]`.
-pub fn input_gradient<T: Float + Gemm + Tile>(conv: &Conv, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
+pub fn input_gradient<T: Float + Gemm + HasTile>(conv: &Conv, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
     match DirectConv::new(conv) {
         Some(direct) => direct.input_gradient(kernel, dy, dx, scratch),
         None => conv_im2col::input_gradient(conv, kernel, dy, dx, scratch),

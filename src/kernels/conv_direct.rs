@@ -17,7 +17,7 @@ use num_traits::Float;
 use super::{
     Window,
     conv::Conv,
-    tile::{MR, NR, Steps, Tile, TileFn},
+    tile::{HasTile, MAX_ROWS, NR, Steps, Tile},
 };
 
 /// Pixels of the output that are worked on at a time in the backward pass: their panel of `dy` stays in the L1 cache.
@@ -32,7 +32,7 @@ const MAX_ELEMENTS: usize = usize::MAX >> 16;
 
 /// A convolution that the register tile computes, and the sizes that its kernels share.
 pub struct DirectConv<'a, T> {
-    tile: TileFn<T>,
+    tile: Tile<T>,
     conv: &'a Conv,
     /// The channels and the filters of one group.
     channels: usize,
@@ -44,7 +44,7 @@ pub struct DirectConv<'a, T> {
     frame: [usize; 2],
 }
 
-impl<'a, T: Float + Tile> DirectConv<'a, T> {
+impl<'a, T: Float + HasTile> DirectConv<'a, T> {
     /// `None` where the CPU has no tile for these numbers, where the taps are so far apart that the frame would be much larger
     /// than the image, and for sizes that the bounds argument does not cover: those that are 0 or larger than any memory.
     pub fn new(conv: &'a Conv) -> Option<Self> {
@@ -95,7 +95,7 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
                 let channel = columns.start / self.filters * self.channels;
                 let b = &panels[panel * self.patch * NR..][..self.patch * NR];
                 let mut places = self.places(0);
-                for pixels in parts(0..conv.window.outputs(), MR) {
+                for pixels in parts(0..conv.window.outputs(), self.tile.rows) {
                     let rows =
                         Rows::new(pixels, |pixel| (places.next() + channel, pixel * conv.filters + columns.start));
                     // SAFETY: `check` has made sure that the frame holds each tap of each output and `y` each output; `b` has
@@ -179,7 +179,7 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
                             let b = panels.next().expect("a panel for each group, tap and part of the channels");
                             let offset = self.tap(tap * self.channels) + group * self.channels + channels.start;
                             let mut places = self.places(lines.start);
-                            for pixels in parts(lines.start * line..lines.end * line, MR) {
+                            for pixels in parts(lines.start * line..lines.end * line, self.tile.rows) {
                                 let rows = Rows::new(pixels, |pixel| {
                                     (pixel * conv.filters + group * self.filters, places.next() + offset)
                                 });
@@ -304,10 +304,10 @@ impl<'a, T: Float + Tile> DirectConv<'a, T> {
         Steps { count: [kh, kw, c], a: [down, across, 1], b: [kw * c * NR, c * NR, NR] }
     }
 
-    /// Elements of a window that follow each other in the frame, at most [`MR`] at a time.
+    /// Elements of a window that follow each other in the frame, as many as a tile has rows at a time.
     fn runs_of_rows(&self) -> impl Iterator<Item = Range<usize>> {
         let run = if self.whole_runs() { self.conv.window.kernel[1] * self.channels } else { self.channels };
-        (0..self.patch / run).flat_map(move |i| parts(i * run..(i + 1) * run, MR))
+        (0..self.patch / run).flat_map(move |i| parts(i * run..(i + 1) * run, self.tile.rows))
     }
 
     /// The filters in parts of at most [`NR`], none of which crosses the border of a group.
@@ -440,13 +440,13 @@ struct Operands<'a, T> {
 /// Where the rows of a tile stand in A and in C.
 struct Rows {
     count: usize,
-    a: [usize; MR],
-    c: [usize; MR],
+    a: [usize; MAX_ROWS],
+    c: [usize; MAX_ROWS],
 }
 
 impl Rows {
     fn new(range: Range<usize>, mut place: impl FnMut(usize) -> (usize, usize)) -> Self {
-        let mut rows = Rows { count: range.len(), a: [0; MR], c: [0; MR] };
+        let mut rows = Rows { count: range.len(), a: [0; MAX_ROWS], c: [0; MAX_ROWS] };
         for (r, i) in range.enumerate() {
             (rows.a[r], rows.c[r]) = place(i);
         }
@@ -458,7 +458,7 @@ impl Rows {
     /// # Safety
     /// Each row of A must hold all steps, `b` must hold [`NR`] elements for each step, and each row of C `columns`
     /// elements; rows of C must not overlap.
-    unsafe fn run<T: Float>(&self, tile: TileFn<T>, operands: Operands<T>, c: &mut [T], columns: usize) {
+    unsafe fn run<T: Float>(&self, tile: Tile<T>, operands: Operands<T>, c: &mut [T], columns: usize) {
         let Operands { a, b, steps, init } = operands;
         let a = self.a.map(|at| a.as_ptr().wrapping_add(at));
         let init = init.map_or(ptr::null(), |init| init.as_ptr());
@@ -466,16 +466,16 @@ impl Rows {
             let c = c.as_mut_ptr();
             let rows = self.c.map(|at| c.wrapping_add(at));
             // SAFETY: the caller's contract; all NR columns exist.
-            unsafe { tile(self.count, &a, steps, b.as_ptr(), init, &rows) };
+            unsafe { (tile.scattered)(self.count, &a, steps, b.as_ptr(), init, &rows) };
             return;
         }
-        let mut part = [[T::zero(); NR]; MR];
+        let mut part = [[T::zero(); NR]; MAX_ROWS];
         for (row, &at) in part.iter_mut().zip(&self.c[..self.count]) {
             row[..columns].copy_from_slice(&c[at..at + columns]);
         }
         let rows = part.each_mut().map(|row| row.as_mut_ptr());
         // SAFETY: the caller's contract for A and B; the rows of `part` have NR elements each.
-        unsafe { tile(self.count, &a, steps, b.as_ptr(), init, &rows) };
+        unsafe { (tile.scattered)(self.count, &a, steps, b.as_ptr(), init, &rows) };
         for (row, &at) in part.iter().zip(&self.c[..self.count]) {
             c[at..at + columns].copy_from_slice(&row[..columns]);
         }
