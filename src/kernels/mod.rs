@@ -14,6 +14,7 @@ pub mod conv_im2col;
 pub mod dense;
 pub mod gemm;
 pub mod im2col;
+mod microkernel;
 #[cfg(test)]
 mod naive;
 pub mod pool;

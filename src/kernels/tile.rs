@@ -11,11 +11,12 @@
 //! without im2col: the nest walks the taps of a window for the output, the pixels of a batch for the gradient to the kernel,
 //! and the filters for the gradient to the input.
 //!
-//! The additions of an element are made one after the other in the order of the steps, each fused with its multiplication,
-//! whatever tile it is in. So the bits depend neither on how a batch is cut nor on which of the tiles the CPU has.
+//! The additions of an element are made one after the other in the order of the steps, whatever tile it is in, so the bits do not
+//! depend on how a batch is cut. Each is fused with its multiplication where the CPU can do that, and such CPUs give the same bits
+//! whichever of the tiles they have.
 
 /// The most rows of any tile.
-pub const MAX_ROWS: usize = 12;
+pub const MAX_ROWS: usize = 10;
 /// The columns of a tile.
 pub const NR: usize = 16;
 
@@ -74,7 +75,7 @@ pub struct Strided<P> {
     pub stride: usize,
 }
 
-/// Numbers that may have a hand-written tile.
+/// Numbers that may have a register tile.
 ///
 /// # Safety
 /// Safe code runs the tile that is given here, so it must be sound on this CPU whenever the contract of [`ScatteredFn`] is kept.
@@ -98,5 +99,128 @@ unsafe impl HasTile for f32 {
             return Some(super::avx2::TILE);
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use rand::RngExt;
+
+    use super::*;
+    use crate::rng;
+
+    const COUNTS: [[usize; 3]; 3] = [[2, 3, 5], [1, 1, 40], [4, 0, 3]];
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_avx2_tile_computes_the_product() {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            check(crate::kernels::avx2::TILE, true);
+        } else {
+            eprintln!("skipped: this CPU has no AVX2 and FMA");
+        }
+    }
+
+    fn check(tile: Tile<f32>, fused: bool) {
+        for count in COUNTS {
+            for finite in [true, false] {
+                for begun in [true, false] {
+                    let case = Case::new(count, finite, begun, fused);
+                    (1..=tile.rows).for_each(|rows| case.check_scattered(tile, rows));
+                    (1..=30).for_each(|rows| case.check_column(tile, rows));
+                }
+            }
+        }
+    }
+
+    /// Operands of a product of up to 30 rows, whose rows of A start less than 100 elements into it.
+    struct Case {
+        steps: Steps,
+        a: Vec<f32>,
+        b: Vec<f32>,
+        init: Option<Vec<f32>>,
+        c: Vec<f32>,
+        fused: bool,
+    }
+
+    impl Case {
+        fn new(count: [usize; 3], finite: bool, begun: bool, fused: bool) -> Self {
+            let steps = Steps { count, a: [50, 7, 2], b: [100, 31, 17] };
+            let [last_a, last_b] = [steps.a, steps.b].map(|strides| {
+                strides.into_iter().zip(count).map(|(stride, count)| stride * count.saturating_sub(1)).sum::<usize>()
+            });
+            let mut rng = rng::stream(1, 0, 0, 0);
+            let mut random = |len| (0..len).map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f32>>();
+            let (mut a, mut b) = (random(100 + last_a), random(last_b + NR));
+            if !finite {
+                (a[9], a[60], b[5], b[last_b + 2]) = (f32::INFINITY, f32::NAN, f32::NEG_INFINITY, f32::INFINITY);
+            }
+            Case { steps, a, b, init: begun.then(|| random(NR)), c: random(30 * 20), fused }
+        }
+
+        fn check_scattered(&self, tile: Tile<f32>, rows: usize) {
+            let places = (0..rows).map(|r| (r * 37 % 100, (r * 7 % 30) * 20)).collect::<Vec<_>>();
+            let (mut a, mut c) = ([ptr::null(); MAX_ROWS], self.c.clone());
+            let mut c_rows = [ptr::null_mut(); MAX_ROWS];
+            let start = c.as_mut_ptr();
+            for (r, &(at_a, at_c)) in places.iter().enumerate() {
+                (a[r], c_rows[r]) = (self.a[at_a..].as_ptr(), start.wrapping_add(at_c));
+            }
+            // SAFETY: the caller has asked the CPU; the operands hold all steps of each row.
+            unsafe { (tile.scattered)(rows, &a, &self.steps, self.b.as_ptr(), self.init(), &c_rows) };
+            assert_same(&c, &self.naive(&places), rows);
+        }
+
+        fn check_column(&self, tile: Tile<f32>, rows: usize) {
+            let places = (0..rows).map(|r| (r * 3, r * 20)).collect::<Vec<_>>();
+            let mut c = self.c.clone();
+            let a = Strided { start: self.a.as_ptr(), stride: 3 };
+            let c_rows = Strided { start: c.as_mut_ptr(), stride: 20 };
+            // SAFETY: as above.
+            unsafe { (tile.column)(rows, a, &self.steps, self.b.as_ptr(), self.init(), c_rows) };
+            assert_same(&c, &self.naive(&places), rows);
+        }
+
+        fn init(&self) -> *const f32 {
+            self.init.as_ref().map_or(ptr::null(), |init| init.as_ptr())
+        }
+
+        /// C after the product, whose rows stand at these places in A and in C.
+        fn naive(&self, places: &[(usize, usize)]) -> Vec<f32> {
+            let mut c = self.c.clone();
+            for &(at_a, at_c) in places {
+                for j in 0..NR {
+                    let sum = &mut c[at_c + j];
+                    if let Some(init) = &self.init {
+                        *sum = init[j];
+                    }
+                    for (step_a, step_b) in self.offsets() {
+                        let (a, b) = (self.a[at_a + step_a], self.b[step_b + j]);
+                        *sum = if self.fused { a.mul_add(b, *sum) } else { *sum + a * b };
+                    }
+                }
+            }
+            c
+        }
+
+        /// The offsets of the steps in A and in B.
+        fn offsets(&self) -> impl Iterator<Item = (usize, usize)> {
+            let Steps { count: [outer, middle, inner], a, b } = self.steps;
+            (0..outer * middle * inner).map(move |step| {
+                let at = [step / inner / middle, step / inner % middle, step % inner];
+                let offset = |strides: [usize; 3]| at.iter().zip(strides).map(|(i, stride)| i * stride).sum();
+                (offset(a), offset(b))
+            })
+        }
+    }
+
+    /// The same bits, but for those of a NaN, which Rust leaves open.
+    fn assert_same(actual: &[f32], expected: &[f32], rows: usize) {
+        for (i, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+            let same = actual.to_bits() == expected.to_bits() || actual.is_nan() && expected.is_nan();
+            assert!(same, "{rows} rows, element {i} of C: {actual:e} instead of {expected:e}");
+        }
     }
 }

@@ -1,0 +1,146 @@
+//! The loops of a register tile, written once for all kinds of vectors.
+
+use std::array;
+
+use super::tile::{MAX_ROWS, Steps, Strided};
+
+/// [`NR`](super::tile::NR) numbers in vector registers: a row of B, or the sums of a row of C.
+pub trait Row: Copy {
+    /// # Safety
+    /// `from` must be readable for [`NR`](super::tile::NR) elements. The CPU must have the vectors.
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// # Safety
+    /// `to` must be writable for [`NR`](super::tile::NR) elements. The CPU must have the vectors.
+    unsafe fn store(self, to: *mut f32);
+
+    /// `self + factor * row`
+    ///
+    /// # Safety
+    /// The CPU must have the vectors.
+    unsafe fn add_product(self, factor: f32, row: Self) -> Self;
+}
+
+/// A [`ScatteredFn`](super::tile::ScatteredFn) for tiles of up to `MOST` rows.
+///
+/// # Safety
+/// The contract of the type; the CPU must have the vectors of `R`.
+#[inline(always)]
+pub unsafe fn scattered<R: Row, const MOST: usize>(
+    rows: usize,
+    a: &[*const f32; MAX_ROWS],
+    steps: &Steps,
+    b: *const f32,
+    init: *const f32,
+    c: &[*mut f32; MAX_ROWS],
+) {
+    // SAFETY: the contract is passed on unchanged.
+    unsafe { dispatch::<R, MOST>(rows, |r| a[r], steps, b, init, |r| c[r]) }
+}
+
+/// A [`ColumnFn`](super::tile::ColumnFn) made of tiles of up to `MOST` rows.
+///
+/// # Safety
+/// The contract of the type; the CPU must have the vectors of `R`.
+#[inline(always)]
+pub unsafe fn column<R: Row, const MOST: usize>(
+    rows: usize,
+    a: Strided<*const f32>,
+    steps: &Steps,
+    b: *const f32,
+    init: *const f32,
+    c: Strided<*mut f32>,
+) {
+    let mut done = 0;
+    while done < rows {
+        // Tiles as equal as can be: a small last one would waste its time waiting for itself.
+        let left = rows - done;
+        let take = left.div_ceil(left.div_ceil(MOST));
+        // SAFETY: rows `done..done + take` are among those of the contract, which are readable, and so within one allocation.
+        unsafe {
+            let (a_start, c_start) = (a.start.add(done * a.stride), c.start.add(done * c.stride));
+            let a_row = |r| a_start.add(r * a.stride);
+            let c_row = |r| c_start.add(r * c.stride);
+            dispatch::<R, MOST>(take, a_row, steps, b, init, c_row);
+        }
+        done += take;
+    }
+}
+
+/// Computes one tile of `rows` rows, which start where `a` and `c` say.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+unsafe fn dispatch<R: Row, const MOST: usize>(
+    rows: usize,
+    a: impl Fn(usize) -> *const f32,
+    steps: &Steps,
+    b: *const f32,
+    init: *const f32,
+    c: impl Fn(usize) -> *mut f32,
+) {
+    const { assert!(MOST <= MAX_ROWS) };
+    // So that tiles of more rows are not compiled.
+    assert!(rows <= MOST);
+    // SAFETY: the contract is passed on for as many rows as there are.
+    unsafe {
+        match rows {
+            1 => tile::<R, 1>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            2 => tile::<R, 2>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            3 => tile::<R, 3>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            4 => tile::<R, 4>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            5 => tile::<R, 5>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            6 => tile::<R, 6>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            7 => tile::<R, 7>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            8 => tile::<R, 8>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            9 => tile::<R, 9>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            10 => tile::<R, 10>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            _ => {}
+        }
+    }
+}
+
+/// Computes one tile: `C = init + A B`, or `C += A B` when `init` is null.
+///
+/// # Safety
+/// The contract of [`ScatteredFn`](super::tile::ScatteredFn) for `ROWS` rows.
+#[inline(always)]
+unsafe fn tile<R: Row, const ROWS: usize>(
+    a: [*const f32; ROWS],
+    steps: &Steps,
+    b: *const f32,
+    init: *const f32,
+    c: [*mut f32; ROWS],
+) {
+    let begin = |c: *mut f32| if init.is_null() { c.cast_const() } else { init };
+    // SAFETY: `init` or the rows of C are readable for NR elements, says the contract.
+    let mut sums = unsafe { [R::load(begin(c[0])); ROWS] };
+    for (sum, &c) in sums.iter_mut().zip(&c) {
+        // SAFETY: as above.
+        *sum = unsafe { R::load(begin(c)) };
+    }
+    let [outer, middle, inner] = steps.count;
+    for i in 0..outer {
+        for j in 0..middle {
+            let mut at_a = i * steps.a[0] + j * steps.a[1];
+            let mut at_b = i * steps.b[0] + j * steps.b[1];
+            for _ in 0..inner {
+                // SAFETY: these are the offsets of a step, which the contract says are readable: one element for each row
+                // of A, NR for B.
+                unsafe {
+                    let row = R::load(b.add(at_b));
+                    for r in 0..ROWS {
+                        sums[r] = sums[r].add_product(*a[r].add(at_a), row);
+                    }
+                }
+                at_a += steps.a[2];
+                at_b += steps.b[2];
+            }
+        }
+    }
+    for r in 0..ROWS {
+        // SAFETY: the rows of C are writable for NR elements, says the contract.
+        unsafe { sums[r].store(c[r]) };
+    }
+}
