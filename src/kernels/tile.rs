@@ -91,11 +91,13 @@ unsafe impl HasTile for f64 {
     }
 }
 
-// SAFETY: the tile asks for nothing but AVX2 and FMA, which the CPU has.
+// SAFETY: a tile is given only where the CPU has what it asks for.
 unsafe impl HasTile for f32 {
     fn tile() -> Option<Tile<f32>> {
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if is_x86_feature_detected!("avx512f") {
+            return Some(super::avx512::TILE);
+        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             return Some(super::avx2::TILE);
         }
         None
@@ -112,6 +114,17 @@ mod tests {
     use crate::rng;
 
     const COUNTS: [[usize; 3]; 3] = [[2, 3, 5], [1, 1, 40], [4, 0, 3]];
+
+    /// Where no CPU with AVX-512 is at hand, an emulator does: Bochs has a model of Skylake-X.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_avx512_tile_computes_the_product() {
+        if is_x86_feature_detected!("avx512f") {
+            check(crate::kernels::avx512::TILE, true);
+        } else {
+            eprintln!("skipped: this CPU has no AVX-512");
+        }
+    }
 
     #[cfg(target_arch = "x86_64")]
     #[test]
