@@ -19,9 +19,13 @@ pub mod im2col;
 mod microkernel;
 #[cfg(test)]
 mod naive;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub mod pool;
 pub mod reduce;
 pub mod simd;
+#[cfg(target_arch = "x86_64")]
+mod sse2;
 #[cfg(test)]
 mod tests;
 pub mod tile;

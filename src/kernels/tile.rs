@@ -91,15 +91,26 @@ unsafe impl HasTile for f64 {
     }
 }
 
-// SAFETY: a tile is given only where the CPU has what it asks for.
+// SAFETY: a tile is given only where the CPU has what it asks for. The last of each architecture asks for what it always has.
 unsafe impl HasTile for f32 {
+    #[cfg(target_arch = "x86_64")]
     fn tile() -> Option<Tile<f32>> {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx512f") {
-            return Some(super::avx512::TILE);
+        Some(if is_x86_feature_detected!("avx512f") {
+            super::avx512::TILE
         } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return Some(super::avx2::TILE);
-        }
+            super::avx2::TILE
+        } else {
+            super::sse2::TILE
+        })
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    fn tile() -> Option<Tile<f32>> {
+        Some(super::neon::TILE)
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    fn tile() -> Option<Tile<f32>> {
         None
     }
 }
@@ -134,6 +145,18 @@ mod tests {
         } else {
             eprintln!("skipped: this CPU has no AVX2 and FMA");
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_sse2_tile_computes_the_product() {
+        check(crate::kernels::sse2::TILE, false);
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[test]
+    fn the_neon_tile_computes_the_product() {
+        check(crate::kernels::neon::TILE, true);
     }
 
     fn check(tile: Tile<f32>, fused: bool) {
