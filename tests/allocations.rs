@@ -2,10 +2,13 @@
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use cornu::{kernels::tile::HasTile, prelude::*};
+use cornu::prelude::*;
 
 /// The system's allocator, counting.
 struct Counting;
@@ -26,6 +29,9 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// The tests count one after the other.
+static TURN: Mutex<()> = Mutex::new(());
+
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
@@ -33,14 +39,16 @@ static COUNTING: Counting = Counting;
 fn allocations(steps: usize) -> usize {
     let x = Tensor::random_uniform([steps * 64, 12, 12, 3], 0.0, 1.0, 1);
     let y = Labels::try_from((0..steps * 64).map(|i| i % 4).collect::<Vec<_>>()).unwrap();
-    // Without Dense, whose matrixmultiply allocates its packing buffers.
     let mut model = Sequential::new([12, 12, 3])
         .add(Conv2D::new(16, 3).activation(Activation::Relu))
         .add(MaxPooling2D::new(2))
         .add(Dropout::new(0.2))
-        .add(Conv2D::new(4, 3).padding(Padding::Same).activation(Activation::Silu))
-        .add(GlobalAveragePooling2D::new())
-        .add(Activation::Softmax)
+        .add(Conv2D::new(16, 3).padding(Padding::Same).activation(Activation::Silu))
+        .add(Conv2D::new(32, 3).padding(Padding::Same).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Flatten::new())
+        .add(Dense::new(40).activation(Activation::Relu))
+        .add(Dense::new(4).activation(Activation::Softmax))
         .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])
         .unwrap();
     let options = Fit::new().batch_size(64).verbose(0);
@@ -52,11 +60,33 @@ fn allocations(steps: usize) -> usize {
 
 #[test]
 fn a_step_allocates_nothing() {
-    // Where a CPU has no hand-written tile, convolutions go through matrixmultiply, too.
-    if f32::tile().is_none() {
-        return;
-    }
+    let _turn = TURN.lock();
     // What an epoch allocates, it allocates whatever its length; the queues of rayon's threads may grow now and then.
     let (few, many) = (allocations(10), allocations(80));
     assert!(many < few + 35, "{few} allocations in 10 steps, {many} in 80");
+}
+
+#[test]
+fn a_prediction_allocates_its_result() {
+    let _turn = TURN.lock();
+    let model = Sequential::new([12, 12, 3])
+        .add(Conv2D::new(16, 3).activation(Activation::Relu))
+        .add(Conv2D::new(16, 3))
+        .add(MaxPooling2D::new(2))
+        .add(Flatten::new())
+        .add(Dense::new(20).activation(Activation::Relu))
+        .add(Dense::new(4).activation(Activation::Softmax))
+        .build()
+        .unwrap();
+    let bytes = Tensor::<u8>::zeros([100, 12, 12, 3]);
+    for n in [1, 100] {
+        let x = Tensor::random_uniform([n, 12, 12, 3], 0.0, 1.0, 1);
+        model.predict(&x).unwrap();
+        model.predict(&bytes).unwrap();
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (0..100).for_each(|_| drop(model.predict(&x).unwrap()));
+        (0..100).for_each(|_| drop(model.predict(&bytes).unwrap()));
+        let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        assert!((200..230).contains(&count), "{count} allocations in 200 predictions, the larger ones of {n}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::compare::place;
 use crate::{
     Error, Initializer, MAX_RANK, Result, Shape, Tensor,
-    layers::{Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Scope, Scratch, Taped},
+    layers::{Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Params, Pass, Scope, Scratch, Taped},
     params::ParamLayout,
     rng,
     tensor::{View, ViewMut},
@@ -75,10 +75,11 @@ impl<L: Layer> Trial<L> {
     fn forward(&mut self, first: usize, y: &mut [f64]) {
         let n = y.len() / self.output.size().max(1);
         let (x, params) = self.point.split_at(self.samples * self.input.size());
+        let params = Params { values: params, layout: &self.layout };
         let mut cx = Forward {
             scratch: &mut self.scratch,
+            packed: &packed(&self.layer, params, Pass::Forward),
             params,
-            layout: &self.layout,
             mode: Mode::Train { seed: SEED, step: 0 },
             stream: 0,
             first_sample: first,
@@ -156,11 +157,13 @@ impl<L: Layer> Trial<L> {
         let mut dy = self.dy.clone();
         let (x, params) = self.point.split_at(x_len);
         let (input, output) = (self.input.batch(self.samples), self.output.batch(self.samples));
+        let params = Params { values: params, layout: &self.layout };
+        let packed = if dx.is_some() { packed(&self.layer, params, Pass::Backward) } else { Vec::new() };
         let mut cx = Backward {
             grads: Grads { values: &mut grads, offset: 0, layout: &self.layout },
             scratch: &mut self.scratch,
+            packed: &packed,
             params,
-            layout: &self.layout,
         };
         let taped = Taped { x: View::new(input, x), y: View::new(output, &y), dy: ViewMut::new(output, &mut dy) };
         self.layer.backward(&mut cx, &mut self.work, taped, dx.map(|dx| ViewMut::new(input, dx)));
@@ -171,4 +174,11 @@ impl<L: Layer> Trial<L> {
     fn poison_scratch(&mut self) {
         self.scratch.take(1 << 12).fill(f64::NAN);
     }
+}
+
+/// The weights in the form in which a pass reads them.
+fn packed(layer: &impl Layer, params: Params<f64>, pass: Pass) -> Vec<f64> {
+    let mut packed = vec![f64::NAN; layer.packed_len::<f64>(pass)];
+    layer.pack(params, pass, &mut packed);
+    packed
 }

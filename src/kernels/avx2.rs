@@ -4,27 +4,13 @@ use std::arch::x86_64::{__m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps
 
 use super::{
     microkernel::{self, Row},
-    tile::{MAX_ROWS, Steps, Strided, Tile},
+    tile::{Steps, Strided, Tile},
 };
 
 const ROWS: usize = 6;
 
-/// Both functions need AVX2 and FMA.
-pub const TILE: Tile<f32> = Tile { rows: ROWS, scattered, column };
-
-/// See [`ScatteredFn`](super::tile::ScatteredFn).
-#[target_feature(enable = "avx2,fma")]
-unsafe fn scattered(
-    rows: usize,
-    a: &[*const f32; MAX_ROWS],
-    steps: &Steps,
-    b: *const f32,
-    init: *const f32,
-    c: &[*mut f32; MAX_ROWS],
-) {
-    // SAFETY: the contract is passed on unchanged.
-    unsafe { microkernel::scattered::<[__m256; 2], ROWS>(rows, a, steps, b, init, c) }
-}
+/// It needs AVX2 and FMA.
+pub const TILE: Tile<f32> = Tile { rows: ROWS, column };
 
 /// See [`ColumnFn`](super::tile::ColumnFn).
 #[target_feature(enable = "avx2,fma")]

@@ -9,27 +9,13 @@ use std::arch::x86_64::{__m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps
 
 use super::{
     microkernel::{self, Row},
-    tile::{MAX_ROWS, Steps, Strided, Tile},
+    tile::{Steps, Strided, Tile},
 };
 
 const ROWS: usize = 10;
 
-/// Both functions need AVX-512F.
-pub const TILE: Tile<f32> = Tile { rows: ROWS, scattered, column };
-
-/// See [`ScatteredFn`](super::tile::ScatteredFn).
-#[target_feature(enable = "avx512f")]
-unsafe fn scattered(
-    rows: usize,
-    a: &[*const f32; MAX_ROWS],
-    steps: &Steps,
-    b: *const f32,
-    init: *const f32,
-    c: &[*mut f32; MAX_ROWS],
-) {
-    // SAFETY: the contract is passed on unchanged.
-    unsafe { microkernel::scattered::<__m512, ROWS>(rows, a, steps, b, init, c) }
-}
+/// It needs AVX-512F.
+pub const TILE: Tile<f32> = Tile { rows: ROWS, column };
 
 /// See [`ColumnFn`](super::tile::ColumnFn).
 #[target_feature(enable = "avx512f")]

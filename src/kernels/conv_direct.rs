@@ -10,18 +10,23 @@
 //! read in one stream and columns that do not exist are 0. An image with padding is copied into a frame of zeros first, so that no
 //! tap needs a test.
 
-use std::{ops::Range, ptr};
+use std::ops::Range;
 
 use num_traits::Float;
 
 use super::{
     Window,
     conv::Conv,
-    tile::{HasTile, MAX_ROWS, NR, Steps, Tile},
+    panel::{Rows, multiply},
+    tile::{HasTile, NR, Steps, Tile},
 };
 
 /// Pixels of the output that are worked on at a time in the backward pass: their panel of `dy` stays in the L1 cache.
 const BLOCK_PIXELS: usize = 128;
+
+/// The most filters whose `dy` is read in place for the gradient to the kernel: with more, the lines of a block of pixels fall on each
+/// other in the L1 cache.
+const MAX_IN_PLACE: usize = 64;
 
 /// How many times larger than image and kernel together the frame may be. Small windows on small images stay far below: a
 /// window of 7 by 7 on a single pixel, at 1.
@@ -66,48 +71,37 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
 
     /// How many elements of scratch memory the methods below need.
     pub fn scratch_len(&self) -> usize {
-        let panels = [self.kernel_panels(), self.transposed_panels(), self.pixels_per_block() * NR];
-        self.frame_len() + panels.into_iter().max().unwrap_or(0)
+        self.frame_len() + self.pixels_per_block() * NR
     }
 
-    /// [`conv::forward`](super::conv::forward).
+    /// [`conv::forward`](super::conv::forward), with the kernel of [`pack`](DirectConv::pack).
     pub fn forward(
         &self,
         x: &[T],
-        kernel: &[T],
+        packed: &[T],
         bias: Option<&[T]>,
         y: &mut [T],
         scratch: &mut [T],
         epilogue: impl Fn(&mut [T]),
     ) {
         let conv = self.conv;
-        self.check(x, kernel, y, scratch);
-        let (frame, panels) = scratch.split_at_mut(self.frame_len());
-        self.pack_kernel(kernel, panels);
+        self.check(x, y, scratch);
+        let frame = &mut scratch[..self.frame_len()];
         let steps = self.steps_through_window();
+        let [oh, ow] = conv.window.output;
         for (x, y) in x.chunks_exact(conv.input_len()).zip(y.chunks_exact_mut(conv.output_len())) {
             let image = self.framed(x, frame);
-            for (panel, columns) in self.filter_panels().enumerate() {
+            for (columns, b) in self.filter_panels().zip(packed.chunks_exact(self.patch * NR)) {
                 let mut init = [T::zero(); NR];
                 if let Some(bias) = bias {
                     init[..columns.len()].copy_from_slice(&bias[columns.clone()]);
                 }
                 let channel = columns.start / self.filters * self.channels;
-                let b = &panels[panel * self.patch * NR..][..self.patch * NR];
-                let mut places = self.places(0);
-                for pixels in parts(0..conv.window.outputs(), self.tile.rows) {
-                    let rows =
-                        Rows::new(pixels, |pixel| (places.next() + channel, pixel * conv.filters + columns.start));
-                    // SAFETY: `check` has made sure that the frame holds each tap of each output and `y` each output; `b` has
-                    // NR elements for each tap and channel.
-                    unsafe {
-                        rows.run(
-                            self.tile,
-                            Operands { a: image, b, steps: &steps, init: Some(&init) },
-                            y,
-                            columns.len(),
-                        )
-                    };
+                for line in 0..oh {
+                    let pixels = &image[line * self.line_stride() + channel..];
+                    let a = Rows { data: pixels, count: ow, stride: self.pixel_stride() };
+                    let c = (&mut y[line * ow * conv.filters + columns.start..], conv.filters);
+                    multiply(self.tile, a, &steps, b, Some(&init), c, columns.len());
                 }
             }
             epilogue(y);
@@ -117,83 +111,60 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
     /// [`conv::kernel_gradient`](super::conv::kernel_gradient).
     pub fn kernel_gradient(&self, x: &[T], dy: &[T], dkernel: &mut [T], scratch: &mut [T]) {
         let conv = self.conv;
-        self.check(x, dkernel, dy, scratch);
+        self.check(x, dy, scratch);
+        assert_eq!(dkernel.len(), conv.kernel_len(), "the kernel");
         let (frame, panel) = scratch.split_at_mut(self.frame_len());
         let line = conv.window.output[1];
+        let in_place = self.filters.is_multiple_of(NR) && conv.filters <= MAX_IN_PLACE;
+        let row = if in_place { conv.filters } else { NR };
         for (x, dy) in x.chunks_exact(conv.input_len()).zip(dy.chunks_exact(conv.output_len())) {
             let image = self.framed(x, frame);
             for lines in self.blocks() {
                 let pixels = lines.start * line..lines.end * line;
-                let steps = Steps {
-                    count: [1, lines.len(), line],
-                    a: [0, self.line_stride(), self.pixel_stride()],
-                    b: [0, line * NR, NR],
-                };
+                let count = [1, lines.len(), line];
+                let steps = Steps::new(count, [0, self.line_stride(), self.pixel_stride()], [0, line * row, row]);
                 for columns in self.filter_panels() {
-                    pack_rows(
-                        &dy[pixels.start * conv.filters + columns.start..],
-                        conv.filters,
-                        columns.len(),
-                        pixels.len(),
-                        panel,
-                    );
+                    let mut b = &dy[pixels.start * conv.filters + columns.start..];
+                    if !in_place {
+                        pack_rows(b, conv.filters, columns.len(), pixels.len(), panel);
+                        b = panel;
+                    }
                     let channel = columns.start / self.filters * self.channels;
-                    for elements in self.runs_of_rows() {
-                        let start = elements.start;
-                        let first = lines.start * self.line_stride() + self.tap(start) + channel;
-                        let rows = Rows::new(elements, |element| {
-                            (first + element - start, element * conv.filters + columns.start)
-                        });
-                        // SAFETY: `check` has made sure that the frame holds each tap of each output and `dkernel` each
-                        // element of the kernel; `panel` has NR elements for each pixel of the block.
-                        unsafe {
-                            rows.run(
-                                self.tile,
-                                Operands { a: image, b: panel, steps: &steps, init: None },
-                                dkernel,
-                                columns.len(),
-                            )
-                        };
+                    for elements in self.runs() {
+                        let first = lines.start * self.line_stride() + self.tap(elements.start) + channel;
+                        let a = Rows { data: &image[first..], count: elements.len(), stride: 1 };
+                        let c = (&mut dkernel[elements.start * conv.filters + columns.start..], conv.filters);
+                        multiply(self.tile, a, &steps, b, None, c, columns.len());
                     }
                 }
             }
         }
     }
 
-    /// [`conv::input_gradient`](super::conv::input_gradient).
-    pub fn input_gradient(&self, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
+    /// [`conv::input_gradient`](super::conv::input_gradient), with the kernel of
+    /// [`pack_transposed`](DirectConv::pack_transposed).
+    pub fn input_gradient(&self, packed: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
         let conv = self.conv;
-        self.check(dx, kernel, dy, scratch);
-        let (frame, panels) = scratch.split_at_mut(self.frame_len());
-        self.pack_transposed(kernel, panels);
-        let line = conv.window.output[1];
-        let steps = Steps { count: [1, 1, self.filters], a: [0, 0, 1], b: [0, 0, NR] };
+        self.check(dx, dy, scratch);
+        let frame = &mut scratch[..self.frame_len()];
+        let ow = conv.window.output[1];
+        let steps = Steps::new([1, 1, self.filters], [0, 0, 1], [0, 0, NR]);
         for (dy, dx) in dy.chunks_exact(conv.output_len()).zip(dx.chunks_exact_mut(conv.input_len())) {
             let target = if self.has_frame() { &mut *frame } else { &mut *dx };
             target.fill(T::zero());
             for lines in self.blocks() {
-                let mut panels = panels.chunks_exact(self.filters * NR);
+                let mut panels = packed.chunks_exact(self.filters * NR);
                 for group in 0..conv.groups {
                     for tap in 0..conv.window.taps() {
                         for channels in panels_of(self.channels) {
                             let b = panels.next().expect("a panel for each group, tap and part of the channels");
                             let offset = self.tap(tap * self.channels) + group * self.channels + channels.start;
-                            let mut places = self.places(lines.start);
-                            for pixels in parts(lines.start * line..lines.end * line, self.tile.rows) {
-                                let rows = Rows::new(pixels, |pixel| {
-                                    (pixel * conv.filters + group * self.filters, places.next() + offset)
-                                });
-                                // SAFETY: `check` has made sure that `dy` holds each filter of each output and the frame each
-                                // tap of each output; `b` has NR elements for each filter. The pixels that one tap reads at
-                                // different outputs are different, so the rows do not overlap.
-                                unsafe {
-                                    rows.run(
-                                        self.tile,
-                                        Operands { a: dy, b, steps: &steps, init: None },
-                                        target,
-                                        channels.len(),
-                                    )
-                                };
+                            // The pixels that one tap reads at different outputs are different, so the rows do not overlap.
+                            for line in lines.clone() {
+                                let dy = &dy[line * ow * conv.filters + group * self.filters..];
+                                let a = Rows { data: dy, count: ow, stride: conv.filters };
+                                let c = (&mut target[line * self.line_stride() + offset..], self.pixel_stride());
+                                multiply(self.tile, a, &steps, b, None, c, channels.len());
                             }
                         }
                     }
@@ -206,8 +177,8 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
     /// The bounds argument of this module. All offsets are those of a tap of an output in a frame (or in an image that is as
     /// large), of an output in `y`, or of an element in the kernel; each of these arrays is as long as its shape says, and
     /// [`new`](DirectConv::new) has made sure that no shape has a 0 and that no length overflows.
-    fn check(&self, x: &[T], kernel: &[T], y: &[T], scratch: &[T]) {
-        self.conv.samples(x, kernel, y);
+    fn check(&self, x: &[T], y: &[T], scratch: &[T]) {
+        self.conv.samples(x, y);
         assert!(scratch.len() >= self.scratch_len(), "the scratch memory");
     }
 
@@ -269,17 +240,6 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
         self.conv.window.strides[0] * self.frame[1] * self.conv.channels
     }
 
-    /// Where the first tap of each output stands in the frame, from the start of a line of outputs on.
-    fn places(&self, line: usize) -> Places {
-        Places {
-            line_start: line * self.line_stride(),
-            ox: 0,
-            ow: self.conv.window.output[1],
-            line_stride: self.line_stride(),
-            pixel_stride: self.pixel_stride(),
-        }
-    }
-
     /// How far element `(ky, kx, c)` of a window is from its first tap.
     fn tap(&self, element: usize) -> usize {
         let window = &self.conv.window;
@@ -298,16 +258,16 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
         let ([kh, kw], c) = (window.kernel, self.channels);
         let down = window.dilation[0] * self.frame[1] * self.conv.channels;
         if self.whole_runs() {
-            return Steps { count: [1, kh, kw * c], a: [0, down, 1], b: [0, kw * c * NR, NR] };
+            return Steps::new([1, kh, kw * c], [0, down, 1], [0, kw * c * NR, NR]);
         }
         let across = window.dilation[1] * self.conv.channels;
-        Steps { count: [kh, kw, c], a: [down, across, 1], b: [kw * c * NR, c * NR, NR] }
+        Steps::new([kh, kw, c], [down, across, 1], [kw * c * NR, c * NR, NR])
     }
 
-    /// Elements of a window that follow each other in the frame, as many as a tile has rows at a time.
-    fn runs_of_rows(&self) -> impl Iterator<Item = Range<usize>> {
+    /// The elements of a window that follow each other in the frame.
+    fn runs(&self) -> impl Iterator<Item = Range<usize>> {
         let run = if self.whole_runs() { self.conv.window.kernel[1] * self.channels } else { self.channels };
-        (0..self.patch / run).flat_map(move |i| parts(i * run..(i + 1) * run, self.tile.rows))
+        (0..self.patch / run).map(move |i| i * run..(i + 1) * run)
     }
 
     /// The filters in parts of at most [`NR`], none of which crosses the border of a group.
@@ -317,23 +277,26 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
             .flat_map(move |g| panels_of(filters).map(move |part| g * filters + part.start..g * filters + part.end))
     }
 
-    fn kernel_panels(&self) -> usize {
+    /// The elements of a kernel that [`pack`](DirectConv::pack) has packed.
+    pub fn packed_len(&self) -> usize {
         self.conv.groups * self.filters.div_ceil(NR) * self.patch * NR
     }
 
-    fn transposed_panels(&self) -> usize {
+    /// The elements of a kernel that [`pack_transposed`](DirectConv::pack_transposed) has packed.
+    pub fn transposed_len(&self) -> usize {
         self.conv.groups * self.conv.window.taps() * self.channels.div_ceil(NR) * self.filters * NR
     }
 
-    /// For each part of the filters: `[patch, NR]`.
-    fn pack_kernel(&self, kernel: &[T], panels: &mut [T]) {
+    /// Packs the kernel for [`forward`](DirectConv::forward): for each part of the filters, `[patch, NR]`.
+    pub fn pack(&self, kernel: &[T], panels: &mut [T]) {
         for (columns, panel) in self.filter_panels().zip(panels.chunks_exact_mut(self.patch * NR)) {
             pack_rows(&kernel[columns.start..], self.conv.filters, columns.len(), self.patch, panel);
         }
     }
 
-    /// For each group, tap and part of the channels: `[filters, NR]`.
-    fn pack_transposed(&self, kernel: &[T], panels: &mut [T]) {
+    /// Packs the kernel for [`input_gradient`](DirectConv::input_gradient): for each group, tap and part of the channels,
+    /// `[filters, NR]`.
+    pub fn pack_transposed(&self, kernel: &[T], panels: &mut [T]) {
         let mut panels = panels.chunks_exact_mut(self.filters * NR);
         for group in 0..self.conv.groups {
             for tap in 0..self.conv.window.taps() {
@@ -387,14 +350,6 @@ fn panels_of(count: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(NR).map(move |start| start..(start + NR).min(count))
 }
 
-/// Cuts a range into the fewest parts of at most `most`, as equal as can be: a small last part would waste a tile.
-fn parts(range: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let count = range.len().div_ceil(most);
-    let (small, larger) = (range.len() / count.max(1), range.len() % count.max(1));
-    let start = move |i: usize| range.start + i * small + i.min(larger);
-    (0..count).map(move |i| start(i)..start(i + 1))
-}
-
 /// Copies the first `columns` elements of `rows` rows, `stride` apart, into a panel of [`NR`] columns; the rest is 0.
 fn pack_rows<T: Float>(from: &[T], stride: usize, columns: usize, rows: usize, panel: &mut [T]) {
     for (row, to) in panel.chunks_exact_mut(NR).take(rows).enumerate() {
@@ -404,80 +359,6 @@ fn pack_rows<T: Float>(from: &[T], stride: usize, columns: usize, rows: usize, p
         } else {
             to[..columns].copy_from_slice(from);
             to[columns..].fill(T::zero());
-        }
-    }
-}
-
-/// Walks through the outputs, line by line, without a division.
-struct Places {
-    line_start: usize,
-    ox: usize,
-    ow: usize,
-    line_stride: usize,
-    pixel_stride: usize,
-}
-
-impl Places {
-    fn next(&mut self) -> usize {
-        if self.ox == self.ow {
-            self.ox = 0;
-            self.line_start += self.line_stride;
-        }
-        self.ox += 1;
-        self.line_start + (self.ox - 1) * self.pixel_stride
-    }
-}
-
-/// What a tile reads.
-struct Operands<'a, T> {
-    a: &'a [T],
-    b: &'a [T],
-    steps: &'a Steps,
-    /// What each row of C begins with; C itself where there is nothing.
-    init: Option<&'a [T; NR]>,
-}
-
-/// Where the rows of a tile stand in A and in C.
-struct Rows {
-    count: usize,
-    a: [usize; MAX_ROWS],
-    c: [usize; MAX_ROWS],
-}
-
-impl Rows {
-    fn new(range: Range<usize>, mut place: impl FnMut(usize) -> (usize, usize)) -> Self {
-        let mut rows = Rows { count: range.len(), a: [0; MAX_ROWS], c: [0; MAX_ROWS] };
-        for (r, i) in range.enumerate() {
-            (rows.a[r], rows.c[r]) = place(i);
-        }
-        rows
-    }
-
-    /// Runs the tile; of its columns, only the first `columns` exist in C.
-    ///
-    /// # Safety
-    /// Each row of A must hold all steps, `b` must hold [`NR`] elements for each step, and each row of C `columns`
-    /// elements; rows of C must not overlap.
-    unsafe fn run<T: Float>(&self, tile: Tile<T>, operands: Operands<T>, c: &mut [T], columns: usize) {
-        let Operands { a, b, steps, init } = operands;
-        let a = self.a.map(|at| a.as_ptr().wrapping_add(at));
-        let init = init.map_or(ptr::null(), |init| init.as_ptr());
-        if columns == NR {
-            let c = c.as_mut_ptr();
-            let rows = self.c.map(|at| c.wrapping_add(at));
-            // SAFETY: the caller's contract; all NR columns exist.
-            unsafe { (tile.scattered)(self.count, &a, steps, b.as_ptr(), init, &rows) };
-            return;
-        }
-        let mut part = [[T::zero(); NR]; MAX_ROWS];
-        for (row, &at) in part.iter_mut().zip(&self.c[..self.count]) {
-            row[..columns].copy_from_slice(&c[at..at + columns]);
-        }
-        let rows = part.each_mut().map(|row| row.as_mut_ptr());
-        // SAFETY: the caller's contract for A and B; the rows of `part` have NR elements each.
-        unsafe { (tile.scattered)(self.count, &a, steps, b.as_ptr(), init, &rows) };
-        for (row, &at) in part.iter().zip(&self.c[..self.count]) {
-            c[at..at + columns].copy_from_slice(&row[..columns]);
         }
     }
 }

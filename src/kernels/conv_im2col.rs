@@ -32,16 +32,15 @@ pub fn forward<T: Float + Gemm>(
     scratch: &mut [T],
     epilogue: impl Fn(&mut [T]),
 ) {
-    let n = conv.samples(x, kernel, y);
+    let n = conv.samples(x, y);
     for lines in conv.blocks::<T>(n) {
         let y = &mut y[conv.outputs(&lines)];
         if let Some(bias) = bias {
             reduce::fill_rows(bias, y);
         }
-        let beta = if bias.is_some() { T::one() } else { T::zero() };
         for (channels, filters) in conv.parts() {
             let columns = conv.columns(channels, x, lines.clone(), scratch);
-            T::gemm(columns, conv.weights(kernel, &filters), beta, &mut y[filters.start..], conv.filters);
+            T::gemm(columns, conv.weights(kernel, &filters), bias.is_some(), &mut y[filters.start..], conv.filters);
         }
         epilogue(y);
     }
@@ -49,21 +48,21 @@ pub fn forward<T: Float + Gemm>(
 
 /// [`conv::kernel_gradient`](super::conv::kernel_gradient).
 pub fn kernel_gradient<T: Float + Gemm>(conv: &Conv, x: &[T], dy: &[T], dkernel: &mut [T], scratch: &mut [T]) {
-    let n = conv.samples(x, dkernel, dy);
+    let n = conv.samples(x, dy);
     for lines in conv.blocks::<T>(n) {
         let dy = &dy[conv.outputs(&lines)];
         for (channels, filters) in conv.parts() {
             let columns = conv.columns(channels, x, lines.clone(), scratch);
             let rows = dy.len() / conv.filters;
             let dy = Matrix::with_stride(&dy[filters.start..], rows, filters.len(), conv.filters);
-            T::gemm(columns.t(), dy, T::one(), &mut dkernel[filters.start..], conv.filters);
+            T::gemm(columns.t(), dy, true, &mut dkernel[filters.start..], conv.filters);
         }
     }
 }
 
 /// [`conv::input_gradient`](super::conv::input_gradient).
 pub fn input_gradient<T: Float + Gemm>(conv: &Conv, kernel: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
-    let n = conv.samples(dx, kernel, dy);
+    let n = conv.samples(dx, dy);
     dx.fill(T::zero());
     for lines in conv.blocks::<T>(n) {
         let dy = &dy[conv.outputs(&lines)];
@@ -71,7 +70,7 @@ pub fn input_gradient<T: Float + Gemm>(conv: &Conv, kernel: &[T], dy: &[T], dx: 
             let rows = dy.len() / conv.filters;
             let dy = Matrix::with_stride(&dy[filters.start..], rows, filters.len(), conv.filters);
             let columns = &mut scratch[..rows * conv.patch()];
-            T::gemm(dy, conv.weights(kernel, &filters).t(), T::zero(), columns, conv.patch());
+            T::gemm(dy, conv.weights(kernel, &filters).t(), false, columns, conv.patch());
             col2im(&conv.window, channels, columns, lines.clone(), dx);
         }
     }

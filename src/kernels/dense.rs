@@ -25,9 +25,8 @@ pub fn forward<T: Float + Gemm + Send + Sync>(
         if let Some(bias) = bias {
             reduce::fill_rows(bias, y);
         }
-        let beta = if bias.is_some() { T::one() } else { T::zero() };
         let x = Matrix::new(x, x.len() / features, features);
-        T::gemm(x, Matrix::new(kernel, features, units), beta, y, units);
+        T::gemm(x, Matrix::new(kernel, features, units), bias.is_some(), y, units);
         epilogue(y);
     };
     // A single block is not worth the way to another thread.
@@ -49,7 +48,7 @@ pub fn kernel_gradient<T: Float + Gemm + Send + Sync>(
     dkernel.par_chunks_mut(BLOCK * units).enumerate().for_each(|(i, dkernel)| {
         let block = dkernel.len() / units;
         let x = Matrix::with_stride(&x[i * BLOCK..], rows, block, features);
-        T::gemm(x.t(), Matrix::new(dy, rows, units), T::one(), dkernel, units);
+        T::gemm(x.t(), Matrix::new(dy, rows, units), true, dkernel, units);
     });
 }
 
@@ -63,7 +62,7 @@ pub fn input_gradient<T: Float + Gemm + Send + Sync>(
     rows(dx, dy, [features, units]);
     dx.par_chunks_mut(BLOCK * features).zip(dy.par_chunks(BLOCK * units)).for_each(|(dx, dy)| {
         let dy = Matrix::new(dy, dy.len() / units, units);
-        T::gemm(dy, Matrix::new(kernel, features, units).t(), T::zero(), dx, features);
+        T::gemm(dy, Matrix::new(kernel, features, units).t(), false, dx, features);
     });
 }
 

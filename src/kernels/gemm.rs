@@ -1,4 +1,17 @@
-//! The dense matrix product, `C = A B + beta C`.
+//! The dense matrix product, `C = A B` or `C += A B`.
+//!
+//! Numbers with a register tile go through it: B is packed into panels, a block at a time that stays in the L1 cache while
+//! all rows of A pass by; A is read where it is. `f64` goes through `matrixmultiply`.
+
+use num_traits::Float;
+
+use super::{
+    panel::{Rows, multiply},
+    tile::{HasTile, NR, Steps, Tile},
+};
+
+/// The rows of B that are packed at a time: 16 KiB.
+const DEPTH: usize = 256;
 
 /// A matrix that is read: element `(i, j)` is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy, Debug)]
@@ -49,56 +62,110 @@ fn last_index(rows: usize, columns: usize, row_stride: usize, column_stride: usi
 
 /// Numbers that have a matrix product.
 pub trait Gemm: Copy + Sized {
-    /// `C = A B + beta C` for `A: [m, k]`, `B: [k, n]` and `C: [m, n]`, whose rows start `c_stride` elements apart.
+    /// `C = A B`, or, to `add`, `C += A B`, for `A: [m, k]`, `B: [k, n]` and `C: [m, n]`, whose rows start `c_stride` elements
+    /// apart.
     ///
-    /// With `beta = 0`, what `c` held is not read, not even a NaN.
+    /// Unless it adds, what `c` held is not read, not even a NaN.
     ///
     /// # Panics
     /// If the inner dimensions differ, or `c` is too small or its rows overlap.
-    fn gemm(a: Matrix<Self>, b: Matrix<Self>, beta: Self, c: &mut [Self], c_stride: usize);
+    fn gemm(a: Matrix<Self>, b: Matrix<Self>, add: bool, c: &mut [Self], c_stride: usize);
 }
 
-macro_rules! through_matrixmultiply {
-    ($t:ty, $gemm:path) => {
-        impl Gemm for $t {
-            fn gemm(a: Matrix<$t>, b: Matrix<$t>, beta: $t, c: &mut [$t], c_stride: usize) {
-                let (m, k, n) = (a.rows, a.columns, b.columns);
-                assert_eq!(b.rows, k, "the inner dimensions of a product");
-                assert!(c_stride >= n, "the rows of C overlap");
-                assert!(
-                    last_index(m, n, c_stride, 1).is_none_or(|last| last < c.len()),
-                    "a {m}x{n} product of row stride {c_stride} does not fit in {} elements",
-                    c.len()
-                );
-                // SAFETY: the constructors of Matrix have checked that every index of A and B, and the assertions
-                // above that every index of C, lies in its slice; C is borrowed mutably, so it overlaps neither, and
-                // its rows do not overlap each other. A stride between two rows or columns is less than a slice's length, so
-                // it fits in an isize; where there is only one, its stride is never taken.
-                unsafe {
-                    $gemm(
-                        m,
-                        k,
-                        n,
-                        1.0,
-                        a.data.as_ptr(),
-                        a.row_stride as isize,
-                        a.column_stride as isize,
-                        b.data.as_ptr(),
-                        b.row_stride as isize,
-                        b.column_stride as isize,
-                        beta,
-                        c.as_mut_ptr(),
-                        c_stride as isize,
-                        1,
-                    );
+impl Gemm for f32 {
+    fn gemm(a: Matrix<f32>, b: Matrix<f32>, add: bool, c: &mut [f32], c_stride: usize) {
+        let tile = f32::tile().expect("every CPU has a tile for f32");
+        through_tile(tile, a, b, add, c, c_stride);
+    }
+}
+
+impl Gemm for f64 {
+    fn gemm(a: Matrix<f64>, b: Matrix<f64>, add: bool, c: &mut [f64], c_stride: usize) {
+        let [m, k, n] = check(&a, &b, c, c_stride);
+        // SAFETY: the constructors of Matrix have checked that every index of A and B, and `check` that every index of C, lies
+        // in its slice; C is borrowed mutably, so it overlaps neither, and its rows do not overlap each other. A stride
+        // between two rows or columns is less than a slice's length, so it fits in an isize; where there is only one, its
+        // stride is never taken.
+        unsafe {
+            matrixmultiply::dgemm(
+                m,
+                k,
+                n,
+                1.0,
+                a.data.as_ptr(),
+                a.row_stride as isize,
+                a.column_stride as isize,
+                b.data.as_ptr(),
+                b.row_stride as isize,
+                b.column_stride as isize,
+                if add { 1.0 } else { 0.0 },
+                c.as_mut_ptr(),
+                c_stride as isize,
+                1,
+            );
+        }
+    }
+}
+
+/// [`Gemm::gemm`] by the register tile. The sum of an element is made in the order of the inner dimension, however the product is
+/// cut.
+fn through_tile<T: Float>(tile: Tile<T>, a: Matrix<T>, b: Matrix<T>, add: bool, c: &mut [T], c_stride: usize) {
+    let [m, k, n] = check(&a, &b, c, c_stride);
+    if m == 0 {
+        return;
+    }
+    let (mut panel, zero) = ([[T::zero(); NR]; DEPTH], [T::zero(); NR]);
+    for first in (0..n).step_by(NR) {
+        let columns = NR.min(n - first);
+        for start in (0..k.max(1)).step_by(DEPTH) {
+            let depth = DEPTH.min(k - start);
+            b.pack([start, first], columns, &mut panel[..depth]);
+            let steps = Steps::new([1, 1, depth], [0, 0, a.column_stride], [0, 0, NR]);
+            let data = a.data.get(start * a.column_stride..).unwrap_or_default();
+            let rows = Rows { data, count: m, stride: a.row_stride };
+            let init = (start == 0 && !add).then_some(&zero);
+            multiply(tile, rows, &steps, panel[..depth].as_flattened(), init, (&mut c[first..], c_stride), columns);
+        }
+    }
+}
+
+impl<T: Float> Matrix<'_, T> {
+    /// Copies a block of `columns` columns from `[row, column]` on into a panel, whose other columns stay as they are.
+    fn pack(&self, [row, column]: [usize; 2], columns: usize, panel: &mut [[T; NR]]) {
+        if panel.is_empty() {
+            return;
+        }
+        let at = row * self.row_stride + column * self.column_stride;
+        if self.column_stride == 1 {
+            for (i, to) in panel.iter_mut().enumerate() {
+                to[..columns].copy_from_slice(&self.data[at + i * self.row_stride..][..columns]);
+            }
+        } else {
+            for j in 0..columns {
+                let from = self.data[at + j * self.column_stride..].iter().step_by(self.row_stride);
+                for (to, &from) in panel.iter_mut().zip(from) {
+                    to[j] = from;
                 }
             }
         }
-    };
+    }
 }
 
-through_matrixmultiply!(f32, matrixmultiply::sgemm);
-through_matrixmultiply!(f64, matrixmultiply::dgemm);
+/// The sizes `m`, `k`, `n` of a product.
+///
+/// # Panics
+/// See [`Gemm::gemm`].
+fn check<T>(a: &Matrix<T>, b: &Matrix<T>, c: &[T], c_stride: usize) -> [usize; 3] {
+    let (m, k, n) = (a.rows, a.columns, b.columns);
+    assert_eq!(b.rows, k, "the inner dimensions of a product");
+    assert!(c_stride >= n, "the rows of C overlap");
+    assert!(
+        last_index(m, n, c_stride, 1).is_none_or(|last| last < c.len()),
+        "a {m}x{n} product of row stride {c_stride} does not fit in {} elements",
+        c.len()
+    );
+    [m, k, n]
+}
 
 #[cfg(test)]
 mod tests {
@@ -110,10 +177,10 @@ mod tests {
         let mut c = [f64::NAN; 5];
         // [1 2 3; 4 5 6] times its transpose, into rows that are 3 apart.
         let a = Matrix::new(&a, 2, 3);
-        f64::gemm(a, a.t(), 0.0, &mut c, 3);
+        f64::gemm(a, a.t(), false, &mut c, 3);
         assert_eq!((c[0], c[1], c[3], c[4]), (14.0, 32.0, 32.0, 77.0));
         assert!(c[2].is_nan(), "between the rows nothing is written");
-        f64::gemm(a, a.t(), 1.0, &mut c, 3);
+        f64::gemm(a, a.t(), true, &mut c, 3);
         assert_eq!((c[0], c[4]), (28.0, 154.0));
     }
 
@@ -122,6 +189,6 @@ mod tests {
     fn a_result_that_is_too_small_is_refused() {
         let a = [1.0_f32; 4];
         let a = Matrix::new(&a, 2, 2);
-        f32::gemm(a, a, 0.0, &mut [0.0; 3], 2);
+        f32::gemm(a, a, false, &mut [0.0; 3], 2);
     }
 }

@@ -21,23 +21,6 @@ pub trait Row: Copy {
     unsafe fn add_product(self, factor: f32, row: Self) -> Self;
 }
 
-/// A [`ScatteredFn`](super::tile::ScatteredFn) for tiles of up to `MOST` rows.
-///
-/// # Safety
-/// The contract of the type; the CPU must have the vectors of `R`.
-#[inline(always)]
-pub unsafe fn scattered<R: Row, const MOST: usize>(
-    rows: usize,
-    a: &[*const f32; MAX_ROWS],
-    steps: &Steps,
-    b: *const f32,
-    init: *const f32,
-    c: &[*mut f32; MAX_ROWS],
-) {
-    // SAFETY: the contract is passed on unchanged.
-    unsafe { dispatch::<R, MOST>(rows, |r| a[r], steps, b, init, |r| c[r]) }
-}
-
 /// A [`ColumnFn`](super::tile::ColumnFn) made of tiles of up to `MOST` rows.
 ///
 /// # Safety
@@ -104,7 +87,7 @@ unsafe fn dispatch<R: Row, const MOST: usize>(
 /// Computes one tile: `C = init + A B`, or `C += A B` when `init` is null.
 ///
 /// # Safety
-/// The contract of [`ScatteredFn`](super::tile::ScatteredFn) for `ROWS` rows.
+/// The contract of [`ColumnFn`](super::tile::ColumnFn) for `ROWS` rows.
 #[inline(always)]
 unsafe fn tile<R: Row, const ROWS: usize>(
     a: [*const f32; ROWS],

@@ -13,6 +13,7 @@ mod avx512;
 pub mod conv;
 pub mod conv_direct;
 pub mod conv_im2col;
+pub mod conv_winograd;
 pub mod dense;
 pub mod gemm;
 pub mod im2col;
@@ -21,7 +22,10 @@ mod microkernel;
 mod naive;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub mod panel;
 pub mod pool;
+#[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+mod portable;
 pub mod reduce;
 pub mod simd;
 #[cfg(target_arch = "x86_64")]
@@ -32,3 +36,12 @@ pub mod tile;
 mod window;
 
 pub use window::Window;
+
+/// Through which pass a layer runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// From the input to the output.
+    Forward,
+    /// From the gradient to the output, to the gradients to the input and to the weights.
+    Backward,
+}

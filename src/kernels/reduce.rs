@@ -2,13 +2,39 @@
 
 use num_traits::Float;
 
+use super::simd::vectorized;
+
+/// Columns that are summed at a time, in registers.
+const LANES: usize = 32;
+
 /// Adds the rows of `x: [rows, columns]` to `sum: [columns]`, in their order.
 pub fn add_rows<T: Float>(x: &[T], sum: &mut [T]) {
-    for row in x.chunks_exact(sum.len().max(1)) {
-        for (sum, &x) in sum.iter_mut().zip(row) {
-            *sum = *sum + x;
-        }
+    let columns = sum.len();
+    if columns == 0 {
+        return;
     }
+    vectorized(
+        #[inline(always)]
+        || {
+            let (lanes, rest) = sum.as_chunks_mut::<LANES>();
+            let first = lanes.len() * LANES;
+            for (i, sum) in lanes.iter_mut().enumerate() {
+                let mut part = *sum;
+                for row in x.chunks_exact(columns) {
+                    let row: &[T; LANES] = row[i * LANES..].first_chunk().expect("a row has all columns");
+                    for l in 0..LANES {
+                        part[l] = part[l] + row[l];
+                    }
+                }
+                *sum = part;
+            }
+            for row in x.chunks_exact(columns) {
+                for (sum, &x) in rest.iter_mut().zip(&row[first..]) {
+                    *sum = *sum + x;
+                }
+            }
+        },
+    );
 }
 
 /// Sets each row of `y: [rows, columns]` to `row`.

@@ -15,11 +15,7 @@ use super::{
 
 const ROWS: usize = 2;
 
-pub const TILE: Tile<f32> = Tile {
-    rows: ROWS,
-    scattered: microkernel::scattered::<[__m128; 4], ROWS>,
-    column: microkernel::column::<[__m128; 4], ROWS>,
-};
+pub const TILE: Tile<f32> = Tile { rows: ROWS, column: microkernel::column::<[__m128; 4], ROWS> };
 
 impl Row for [__m128; 4] {
     #[inline(always)]

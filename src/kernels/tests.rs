@@ -1,6 +1,7 @@
 //! The fast kernels against their definitions in [`naive`], on random sizes.
 
 mod cases;
+mod winograd;
 
 use std::{array, ops::Range};
 
@@ -9,7 +10,7 @@ use rand::RngExt;
 
 use self::cases::{Axis, Border, convs, pools, size, window};
 use super::{
-    Window,
+    Pass, Window,
     conv::{self, Conv},
     conv_direct::DirectConv,
     conv_im2col, dense,
@@ -67,10 +68,10 @@ proptest! {
         sizes in [size(), size(), size()],
         gaps in [0..4_usize, 0..4, 0..4],
         transposed in any::<[bool; 2]>(),
-        beta in prop::sample::select(vec![0.0, 1.0, -0.5]),
+        add in any::<bool>(),
     ) {
-        check_gemm::<f32>(sizes, gaps, transposed, beta);
-        check_gemm::<f64>(sizes, gaps, transposed, beta);
+        check_gemm::<f32>(sizes, gaps, transposed, add);
+        check_gemm::<f64>(sizes, gaps, transposed, add);
     }
 
     #[test]
@@ -219,7 +220,7 @@ fn check_epilogue<T: Scalar>(conv: &Conv, n: usize) {
     let mut expected = forward(conv, n, x, kernel, Some(bias));
     epilogue(&mut expected);
     let mut y = vec![T::nan(); expected.len()];
-    conv::forward(conv, x, kernel, Some(bias), &mut y, &mut scratch(conv), epilogue);
+    conv::forward(conv, x, &packed(conv, kernel, Pass::Forward), Some(bias), &mut y, &mut scratch(conv), epilogue);
     assert_eq!(bits(&y), bits(&expected));
 }
 
@@ -296,7 +297,7 @@ fn check_pool<T: Scalar>(pool: &Pool, n: usize, nan: Option<Index>) {
 }
 
 /// A product of matrices whose rows are `gaps` further apart than they are long.
-fn check_gemm<T: Scalar>([m, k, n]: [usize; 3], gaps: [usize; 3], transposed: [bool; 2], beta: f64) {
+fn check_gemm<T: Scalar>([m, k, n]: [usize; 3], gaps: [usize; 3], transposed: [bool; 2], add: bool) {
     let (a, b, c) = (random::<T>(0, m * k), random::<T>(1, k * n), random::<T>(2, m * n));
     let spread = |rows: &[T], len: usize, gap: usize| -> Vec<T> {
         rows.chunks(len).flat_map(|row| row.iter().copied().chain(vec![T::nan(); gap])).collect()
@@ -312,16 +313,16 @@ fn check_gemm<T: Scalar>([m, k, n]: [usize; 3], gaps: [usize; 3], transposed: [b
         true => Matrix::with_stride(&stored_b, n, k, k + gaps[1]).t(),
         false => Matrix::with_stride(&stored_b, k, n, n + gaps[1]),
     };
-    let start = if beta == 0.0 { vec![T::nan(); m * n] } else { c.clone() };
+    let start = if !add { vec![T::nan(); m * n] } else { c.clone() };
     let mut result = spread(&start, n, gaps[2]);
-    T::gemm(matrix_a, matrix_b, T::of(beta), &mut result, n + gaps[2]);
+    T::gemm(matrix_a, matrix_b, add, &mut result, n + gaps[2]);
 
-    let plus_c = |product: Vec<f64>, beta: f64, c: &[f64]| -> Vec<f64> {
-        product.iter().zip(c).map(|(product, c)| product + beta * c).collect()
+    let plus_c = |product: Vec<f64>, c: &[f64]| -> Vec<f64> {
+        product.iter().zip(c).map(|(product, c)| if add { product + c } else { *product }).collect()
     };
     let (a, b, c) = (f64s(&a), f64s(&b), f64s(&c));
-    let expected = plus_c(naive::product(&a, &b, [m, k, n]), beta, &c);
-    let magnitude = plus_c(naive::product(&abs(&a), &abs(&b), [m, k, n]), beta.abs(), &abs(&c));
+    let expected = plus_c(naive::product(&a, &b, [m, k, n]), &c);
+    let magnitude = plus_c(naive::product(&abs(&a), &abs(&b), [m, k, n]), &abs(&c));
     let rows = result.chunks(n + gaps[2]);
     assert!(rows.clone().all(|row| row[n..].iter().all(|gap| gap.is_nan())), "between the rows nothing is written");
     let result: Vec<T> = rows.flat_map(|row| row[..n].to_vec()).collect();
@@ -384,14 +385,20 @@ impl<T: Scalar> Data<T> {
 
 fn forward<T: Scalar>(conv: &Conv, n: usize, x: &[T], kernel: &[T], bias: Option<&[T]>) -> Vec<T> {
     let mut y = vec![T::nan(); n * conv.output_len()];
-    conv::forward(conv, x, kernel, bias, &mut y, &mut scratch(conv), |_| {});
+    conv::forward(conv, x, &packed(conv, kernel, Pass::Forward), bias, &mut y, &mut scratch(conv), |_| {});
     y
 }
 
 fn input_gradient<T: Scalar>(conv: &Conv, n: usize, kernel: &[T], dy: &[T]) -> Vec<T> {
     let mut dx = vec![T::nan(); n * conv.input_len()];
-    conv::input_gradient(conv, kernel, dy, &mut dx, &mut scratch(conv));
+    conv::input_gradient(conv, &packed(conv, kernel, Pass::Backward), dy, &mut dx, &mut scratch(conv));
     dx
+}
+
+fn packed<T: Scalar>(conv: &Conv, kernel: &[T], pass: Pass) -> Vec<T> {
+    let mut packed = vec![T::nan(); conv.packed_len::<T>(pass)];
+    conv.pack(kernel, pass, &mut packed);
+    packed
 }
 
 /// Of NaN, so that reading what was not written shows.

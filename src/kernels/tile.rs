@@ -11,9 +11,8 @@
 //! without im2col: the nest walks the taps of a window for the output, the pixels of a batch for the gradient to the kernel,
 //! and the filters for the gradient to the input.
 //!
-//! The additions of an element are made one after the other in the order of the steps, whatever tile it is in, so the bits do not
-//! depend on how a batch is cut. Each is fused with its multiplication where the CPU can do that, and such CPUs give the same bits
-//! whichever of the tiles they have.
+//! The additions of an element are made one after the other in the order of the steps, each fused with its multiplication,
+//! whatever tile it is in. So the bits depend neither on how a batch is cut nor on which of the tiles the CPU has.
 
 /// The most rows of any tile.
 pub const MAX_ROWS: usize = 10;
@@ -24,45 +23,46 @@ pub const NR: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Steps {
     /// How often each loop runs.
-    pub count: [usize; 3],
+    pub(super) count: [usize; 3],
     /// The strides in A.
-    pub a: [usize; 3],
+    pub(super) a: [usize; 3],
     /// The strides in B.
-    pub b: [usize; 3],
+    pub(super) b: [usize; 3],
+    /// How many elements lie between the first step and the one furthest from it, in A and in B; `None` where there is no step.
+    pub(super) reach: Option<[usize; 2]>,
+}
+
+impl Steps {
+    /// Loops that run `count` times each and move by `a` in A and by `b` in B.
+    ///
+    /// # Panics
+    /// When a step lies further than any memory reaches.
+    pub fn new(count: [usize; 3], a: [usize; 3], b: [usize; 3]) -> Self {
+        let far = |strides: [usize; 3]| {
+            let loops = count.iter().zip(strides).map(|(&count, stride)| count.saturating_sub(1).checked_mul(stride));
+            loops.fold(Some(0_usize), |sum, distance| sum?.checked_add(distance?)).expect("steps within memory")
+        };
+        let reach = count.iter().all(|&count| count > 0).then(|| [far(a), far(b)]);
+        Steps { count, a, b, reach }
+    }
 }
 
 /// A register tile for one kind of CPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile<T> {
-    /// The most rows of a tile, at most [`MAX_ROWS`].
+    /// The most rows that it holds in registers.
     pub rows: usize,
-    /// A tile whose rows stand anywhere.
-    pub scattered: ScatteredFn<T>,
-    /// Tiles below each other, whose rows are a constant distance apart.
+    /// Computes tiles below each other.
     pub column: ColumnFn<T>,
 }
 
-/// Computes a tile of `rows` rows: `C = init + A B`, where `init: [NR]` is added to every row, or, when it is null,
-/// `C += A B`.
+/// Computes any number of `rows` by [`NR`] columns, tile by tile: `C = init + A B`, where `init: [NR]` is added to every row,
+/// or, when it is null, `C += A B`.
 ///
 /// # Safety
-/// `rows` must lie in `1..=Tile::rows`. For each row `r < rows` and each step, `a[r]` plus the step's offset in A must be readable, and so must
-/// be [`NR`] elements at `b` plus its offset in B. `c[r]` must be readable and writable for `NR` elements that overlap neither A
-/// nor B, and rows of C must not overlap. `init`, unless null, must be readable for `NR` elements. The CPU must have the features
-/// of the kernel.
-pub type ScatteredFn<T> = unsafe fn(
-    rows: usize,
-    a: &[*const T; MAX_ROWS],
-    steps: &Steps,
-    b: *const T,
-    init: *const T,
-    c: &[*mut T; MAX_ROWS],
-);
-
-/// Computes any number of `rows` by [`NR`] columns, tile by tile.
-///
-/// # Safety
-/// As for [`ScatteredFn`].
+/// For each row and each step, the start of the row in A plus the step's offset must be readable, and so must be [`NR`] elements at
+/// `b` plus its offset in B. Each row of C must be readable and writable for `NR` elements that overlap neither A nor B, and rows of C
+/// must not overlap. `init`, unless null, must be readable for `NR` elements. The CPU must have the features of the kernel.
 pub type ColumnFn<T> =
     unsafe fn(rows: usize, a: Strided<*const T>, steps: &Steps, b: *const T, init: *const T, c: Strided<*mut T>);
 
@@ -78,7 +78,7 @@ pub struct Strided<P> {
 /// Numbers that may have a register tile.
 ///
 /// # Safety
-/// Safe code runs the tile that is given here, so it must be sound on this CPU whenever the contract of [`ScatteredFn`] is kept.
+/// Safe code runs the tile that is given here, so it must be sound on this CPU whenever the contract of [`ColumnFn`] is kept.
 pub unsafe trait HasTile: Sized {
     /// The fastest tile that this CPU can run; `None` when products go through `matrixmultiply`.
     fn tile() -> Option<Tile<Self>>;
@@ -111,7 +111,7 @@ unsafe impl HasTile for f32 {
 
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     fn tile() -> Option<Tile<f32>> {
-        None
+        Some(super::portable::TILE)
     }
 }
 
@@ -153,6 +153,11 @@ mod tests {
         check(crate::kernels::sse2::TILE, false);
     }
 
+    #[test]
+    fn the_portable_tile_computes_the_product() {
+        check(crate::kernels::portable::TILE, false);
+    }
+
     #[cfg(target_arch = "aarch64")]
     #[test]
     fn the_neon_tile_computes_the_product() {
@@ -164,7 +169,6 @@ mod tests {
             for finite in [true, false] {
                 for begun in [true, false] {
                     let case = Case::new(count, finite, begun, fused);
-                    (1..=tile.rows).for_each(|rows| case.check_scattered(tile, rows));
                     (1..=30).for_each(|rows| case.check_column(tile, rows));
                 }
             }
@@ -183,7 +187,7 @@ mod tests {
 
     impl Case {
         fn new(count: [usize; 3], finite: bool, begun: bool, fused: bool) -> Self {
-            let steps = Steps { count, a: [50, 7, 2], b: [100, 31, 17] };
+            let steps = Steps::new(count, [50, 7, 2], [100, 31, 17]);
             let [last_a, last_b] = [steps.a, steps.b].map(|strides| {
                 strides.into_iter().zip(count).map(|(stride, count)| stride * count.saturating_sub(1)).sum::<usize>()
             });
@@ -196,25 +200,12 @@ mod tests {
             Case { steps, a, b, init: begun.then(|| random(NR)), c: random(30 * 20), fused }
         }
 
-        fn check_scattered(&self, tile: Tile<f32>, rows: usize) {
-            let places = (0..rows).map(|r| (r * 37 % 100, (r * 7 % 30) * 20)).collect::<Vec<_>>();
-            let (mut a, mut c) = ([ptr::null(); MAX_ROWS], self.c.clone());
-            let mut c_rows = [ptr::null_mut(); MAX_ROWS];
-            let start = c.as_mut_ptr();
-            for (r, &(at_a, at_c)) in places.iter().enumerate() {
-                (a[r], c_rows[r]) = (self.a[at_a..].as_ptr(), start.wrapping_add(at_c));
-            }
-            // SAFETY: the caller has asked the CPU; the operands hold all steps of each row.
-            unsafe { (tile.scattered)(rows, &a, &self.steps, self.b.as_ptr(), self.init(), &c_rows) };
-            assert_same(&c, &self.naive(&places), rows);
-        }
-
         fn check_column(&self, tile: Tile<f32>, rows: usize) {
             let places = (0..rows).map(|r| (r * 3, r * 20)).collect::<Vec<_>>();
             let mut c = self.c.clone();
             let a = Strided { start: self.a.as_ptr(), stride: 3 };
             let c_rows = Strided { start: c.as_mut_ptr(), stride: 20 };
-            // SAFETY: as above.
+            // SAFETY: the caller has asked the CPU; the operands hold all steps of each row.
             unsafe { (tile.column)(rows, a, &self.steps, self.b.as_ptr(), self.init(), c_rows) };
             assert_same(&c, &self.naive(&places), rows);
         }
@@ -243,7 +234,7 @@ mod tests {
 
         /// The offsets of the steps in A and in B.
         fn offsets(&self) -> impl Iterator<Item = (usize, usize)> {
-            let Steps { count: [outer, middle, inner], a, b } = self.steps;
+            let Steps { count: [outer, middle, inner], a, b, .. } = self.steps;
             (0..outer * middle * inner).map(move |step| {
                 let at = [step / inner / middle, step / inner % middle, step % inner];
                 let offset = |strides: [usize; 3]| at.iter().zip(strides).map(|(i, stride)| i * stride).sum();

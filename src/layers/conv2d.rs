@@ -1,6 +1,6 @@
 //! [`Conv2D`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Taped, window};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Taped, window};
 use crate::{
     Activation, Initializer, Result, Scalar, Shape,
     kernels::{conv, reduce},
@@ -162,12 +162,20 @@ impl Layer for BuiltConv2D {
         if self.activation.needs_input() { outputs * size_of::<T>() } else { 0 }
     }
 
+    fn packed_len<T: Scalar>(&self, pass: Pass) -> usize {
+        self.conv.packed_len::<T>(pass)
+    }
+
+    fn pack<T: Scalar>(&self, params: Params<T>, pass: Pass, packed: &mut [T]) {
+        self.conv.pack(params.of(self.kernel), pass, packed);
+    }
+
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Vec<T>, x: View<T>, y: ViewMut<T>) {
         let (conv, activation) = (&self.conv, self.activation);
-        let (kernel, bias) = (cx.param(self.kernel), self.bias.map(|bias| cx.param(bias)));
+        let bias = self.bias.map(|bias| cx.param(bias));
         let keep = cx.training() && activation.needs_input();
         let scratch = cx.scratch.take(conv.scratch_len::<T>());
-        conv::forward(conv, x.data, kernel, bias, y.data, scratch, |y| {
+        conv::forward(conv, x.data, cx.packed, bias, y.data, scratch, |y| {
             if !keep {
                 activation.apply(y, conv.filters);
             }
@@ -186,11 +194,11 @@ impl Layer for BuiltConv2D {
         if let Some(bias) = self.bias {
             reduce::add_rows(dz, cx.grads.of(bias));
         }
-        let kernel = cx.param(self.kernel);
         let scratch = cx.scratch.take(conv.scratch_len::<T>());
-        conv::kernel_gradient(conv, taped.x.data, dz, cx.grads.of(self.kernel), scratch);
-        if let Some(dx) = dx {
-            conv::input_gradient(conv, kernel, dz, dx.data, scratch);
+        let (x, dkernel) = (taped.x.data, cx.grads.of(self.kernel));
+        match dx {
+            Some(dx) => conv::gradients(conv, (x, dkernel), dz, (cx.packed, dx.data), scratch),
+            None => conv::kernel_gradient(conv, x, dz, dkernel, scratch),
         }
     }
 }

@@ -96,7 +96,7 @@ mod tests {
     use crate::{
         Sequential, Tensor,
         gradcheck::check_layer,
-        layers::{Mode, Scratch},
+        layers::{Mode, Params, Scratch},
         params::ParamLayout,
     };
 
@@ -107,8 +107,8 @@ mod tests {
             Dropout::new(rate).build(&mut Build::new("Dropout", "dropout", 0, n.into(), &mut layout)).unwrap().0;
         let mut cx = Forward {
             scratch: &mut Scratch::default(),
-            params: &[],
-            layout: &layout,
+            packed: &[],
+            params: Params { values: &[], layout: &layout },
             mode: Mode::Train { seed: 3, step },
             stream: 0,
             first_sample: first,

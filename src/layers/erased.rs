@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt::Debug};
 
-use super::{Backward, Forward, Layer, Scope, Taped};
+use super::{Backward, Forward, Layer, Params, Pass, Scope, Taped};
 use crate::{
     Scalar,
     tensor::{View, ViewMut},
@@ -26,6 +26,10 @@ pub trait Erased<T> {
     fn work(&self) -> Work;
     /// [`Layer::work_bytes`].
     fn work_bytes(&self, outputs: usize) -> usize;
+    /// [`Layer::packed_len`].
+    fn packed_len(&self, pass: Pass) -> usize;
+    /// [`Layer::pack`].
+    fn pack(&self, params: Params<T>, pass: Pass, packed: &mut [T]);
     /// [`Layer::forward`].
     fn forward(&self, cx: &mut Forward<T>, work: &mut Work, x: View<T>, y: ViewMut<T>);
     /// [`Layer::backward`].
@@ -42,6 +46,14 @@ impl<L: Layer, T: Scalar> Erased<T> for L {
 
     fn work_bytes(&self, outputs: usize) -> usize {
         Layer::work_bytes::<T>(self, outputs)
+    }
+
+    fn packed_len(&self, pass: Pass) -> usize {
+        Layer::packed_len::<T>(self, pass)
+    }
+
+    fn pack(&self, params: Params<T>, pass: Pass, packed: &mut [T]) {
+        Layer::pack(self, params, pass, packed);
     }
 
     fn forward(&self, cx: &mut Forward<T>, work: &mut Work, x: View<T>, y: ViewMut<T>) {

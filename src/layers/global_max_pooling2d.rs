@@ -94,7 +94,7 @@ mod tests {
     use crate::{
         Sequential, Tensor,
         gradcheck::check_layer,
-        layers::{Grads, Scratch},
+        layers::{Grads, Params, Scratch},
         params::ParamLayout,
     };
 
@@ -116,8 +116,8 @@ mod tests {
         let mut cx = Backward {
             grads: Grads { values: &mut [], offset: 0, layout: &layout },
             scratch: &mut Scratch::default(),
-            params: &[],
-            layout: &layout,
+            packed: &[],
+            params: Params { values: &[], layout: &layout },
         };
         let taped = Taped { x: x.view(), y: y.view(), dy: dy.view_mut() };
         layer.backward(&mut cx, &mut (), taped, Some(dx.view_mut()));

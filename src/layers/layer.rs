@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use crate::{
     Activation, Error, Initializer, Result, Scalar, Shape,
+    kernels::Pass,
     params::{ParamId, ParamLayout},
     rng::{self, Rng},
     tensor::{View, ViewMut},
@@ -30,6 +31,12 @@ pub trait LayerConfig: Clone + Debug + Send + Sync + 'static {
     /// The layer without its final activation, and that activation. When the last layer of a model ends in a softmax
     /// or a sigmoid, training computes the loss on the logits that the first part gives.
     fn split_activation(&self) -> Option<(Self, Activation)> {
+        None
+    }
+
+    /// The layer with a relu behind it, if that is the same as a relu before it, and less work: the maximum of a window
+    /// commutes with relu, gradient included. A model then takes the relu off the layer before.
+    fn then_relu(&self) -> Option<Self> {
         None
     }
 
@@ -73,6 +80,10 @@ impl<C: LayerConfig> LayerConfig for Named<C> {
     fn split_activation(&self) -> Option<(Self, Activation)> {
         let (layer, activation) = self.layer.split_activation()?;
         Some((layer.named(self.name.clone()), activation))
+    }
+
+    fn then_relu(&self) -> Option<Self> {
+        Some(self.layer.then_relu()?.named(self.name.clone()))
     }
 
     fn name(&self) -> Option<&str> {
@@ -171,6 +182,16 @@ pub trait Layer: Debug + Send + Sync + 'static {
         0
     }
 
+    /// How many elements [`pack`](Layer::pack) writes.
+    fn packed_len<T: Scalar>(&self, _pass: Pass) -> usize {
+        0
+    }
+
+    /// Brings the weights into a form that the kernels of a pass read faster; overwrites all of `packed`. It is called once
+    /// when the weights have changed, not for each part of a batch, and
+    /// [`Forward::packed`] and [`Backward::packed`] hold the result.
+    fn pack<T: Scalar>(&self, _params: Params<T>, _pass: Pass, _packed: &mut [T]) {}
+
     /// Computes the output `y` from the input `x`; overwrites all of `y`.
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Self::Work<T>, x: View<T>, y: ViewMut<T>);
 
@@ -210,13 +231,28 @@ pub enum Mode {
     },
 }
 
+/// The values of a model's weights.
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'a, T> {
+    pub(crate) values: &'a [T],
+    pub(crate) layout: &'a ParamLayout,
+}
+
+impl<'a, T> Params<'a, T> {
+    /// The values of a weight.
+    pub fn of(&self, id: ParamId) -> &'a [T] {
+        &self.values[self.layout.range(id)]
+    }
+}
+
 /// What a layer may use in a forward pass.
 #[derive(Debug)]
 pub struct Forward<'a, T> {
     /// Memory to compute in.
     pub scratch: &'a mut Scratch<T>,
-    pub(crate) params: &'a [T],
-    pub(crate) layout: &'a ParamLayout,
+    /// What [`Layer::pack`] made for this pass.
+    pub packed: &'a [T],
+    pub(crate) params: Params<'a, T>,
     pub(crate) mode: Mode,
     /// The layer's index: its random stream.
     pub(crate) stream: u64,
@@ -227,7 +263,7 @@ pub struct Forward<'a, T> {
 impl<'a, T: Scalar> Forward<'a, T> {
     /// The values of a weight.
     pub fn param(&self, id: ParamId) -> &'a [T] {
-        &self.params[self.layout.range(id)]
+        self.params.of(id)
     }
 
     /// Whether this is a step of training.
@@ -252,14 +288,15 @@ pub struct Backward<'a, T> {
     pub grads: Grads<'a, T>,
     /// Memory to compute in.
     pub scratch: &'a mut Scratch<T>,
-    pub(crate) params: &'a [T],
-    pub(crate) layout: &'a ParamLayout,
+    /// What [`Layer::pack`] made for this pass; empty where nobody needs `dx`.
+    pub packed: &'a [T],
+    pub(crate) params: Params<'a, T>,
 }
 
 impl<'a, T: Scalar> Backward<'a, T> {
     /// The values of a weight.
     pub fn param(&self, id: ParamId) -> &'a [T] {
-        &self.params[self.layout.range(id)]
+        self.params.of(id)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Taped, window};
 use crate::{
-    Result, Scalar, Shape,
+    Activation, Result, Scalar, Shape,
     kernels::pool::{self, Pool},
     tensor::{View, ViewMut},
 };
@@ -18,12 +18,14 @@ pub struct MaxPooling2D {
     pool_size: Pair,
     strides: Option<Pair>,
     padding: Padding,
+    /// The relu of the layer before; see [`LayerConfig::then_relu`].
+    relu: bool,
 }
 
 impl MaxPooling2D {
     /// Windows of `pool_size` (height, width), one beside the other.
     pub fn new(pool_size: impl Into<Pair>) -> Self {
-        MaxPooling2D { pool_size: pool_size.into(), strides: None, padding: Padding::Valid }
+        MaxPooling2D { pool_size: pool_size.into(), strides: None, padding: Padding::Valid, relu: false }
     }
 
     /// How far the window moves; `pool_size` by default.
@@ -55,13 +57,21 @@ impl LayerConfig for MaxPooling2D {
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltMaxPooling2D, Shape)> {
         let (pool, output) = window::pool(cx, self.pool_size, self.strides, self.padding)?;
-        Ok((BuiltMaxPooling2D(pool), output))
+        let activation = if self.relu { Activation::Relu } else { Activation::Linear };
+        Ok((BuiltMaxPooling2D { pool, activation }, output))
+    }
+
+    fn then_relu(&self) -> Option<Self> {
+        Some(MaxPooling2D { relu: true, ..self.clone() })
     }
 }
 
 /// A built [`MaxPooling2D`].
 #[derive(Debug)]
-pub struct BuiltMaxPooling2D(Pool);
+pub struct BuiltMaxPooling2D {
+    pool: Pool,
+    activation: Activation,
+}
 
 impl Layer for BuiltMaxPooling2D {
     /// The number of the tap that won, for each output.
@@ -72,11 +82,13 @@ impl Layer for BuiltMaxPooling2D {
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, winners: &mut Vec<u32>, x: View<T>, y: ViewMut<T>) {
-        if !cx.training() {
-            return pool::max(&self.0, x.data, y.data, None);
+        if cx.training() {
+            winners.resize(y.data.len(), 0);
+            pool::max(&self.pool, x.data, y.data, Some(winners));
+        } else {
+            pool::max(&self.pool, x.data, y.data, None);
         }
-        winners.resize(y.data.len(), 0);
-        pool::max(&self.0, x.data, y.data, Some(winners));
+        self.activation.apply(y.data, self.pool.channels);
     }
 
     fn backward<T: Scalar>(
@@ -87,7 +99,8 @@ impl Layer for BuiltMaxPooling2D {
         dx: Option<ViewMut<T>>,
     ) {
         if let Some(dx) = dx {
-            pool::max_gradient(&self.0, taped.dy.data, winners, dx.data);
+            self.activation.backward(&[], taped.y.data, taped.dy.data, self.pool.channels);
+            pool::max_gradient(&self.pool, taped.dy.data, winners, dx.data);
         }
     }
 }
@@ -95,7 +108,7 @@ impl Layer for BuiltMaxPooling2D {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gradcheck::check_layer;
+    use crate::{gradcheck::check_layer, prelude::*};
 
     #[test]
     fn gradients() {
@@ -112,5 +125,20 @@ mod tests {
                 assert!(report.max_relative_error < 1e-6, "{layer:?}: {report}");
             }
         }
+    }
+
+    #[test]
+    fn a_relu_before_is_the_same_bits_behind() {
+        let conv = || Conv2D::new(3, 2).activation(Activation::Relu);
+        let x = Tensor::random_normal([8, 6, 5, 2], 0.0, 1.0, 0);
+        let y = Tensor::random_normal([8, 3, 2, 3], 0.0, 1.0, 1);
+        let pool = || MaxPooling2D::new(2).padding(Padding::Same).named("pool");
+        let moved =
+            Sequential::new([6, 5, 2]).add(conv()).add(pool()).compile(SGD::default(), MeanSquaredError, []).unwrap();
+        // A layer that changes nothing keeps them apart.
+        let kept = Sequential::new([6, 5, 2]).add(conv()).add(Rescaling::new(1.0)).add(pool());
+        let kept = kept.compile(SGD::default(), MeanSquaredError, []).unwrap();
+        assert_eq!(moved.predict(&x).unwrap(), kept.predict(&x).unwrap());
+        assert_eq!(moved.gradients(&x, &y).unwrap(), kept.gradients(&x, &y).unwrap());
     }
 }

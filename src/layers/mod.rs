@@ -17,6 +17,8 @@ mod reshape;
 mod window;
 mod zero_padding2d;
 
+pub use crate::kernels::Pass;
+
 pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
 pub use conv2d::{BuiltConv2D, Conv2D};
 pub use dense::{BuiltDense, Dense};
@@ -24,7 +26,7 @@ pub use dropout::{BuiltDropout, Dropout};
 pub use flatten::{Flatten, Relabel};
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling2d::{BuiltGlobalMaxPooling2D, GlobalMaxPooling2D};
-pub use layer::{Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Scope, Scratch, Taped};
+pub use layer::{Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Params, Scope, Scratch, Taped};
 pub use max_pooling2d::{BuiltMaxPooling2D, MaxPooling2D};
 pub use pair::Pair;
 pub use rescaling::Rescaling;

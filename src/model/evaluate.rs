@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::{
     DEFAULT_BATCH_SIZE, Model, check,
     history::Score,
-    infer::Boundaries,
     objective::Objective,
+    packed::{BOTH, Packed},
     samples::Samples,
     tape::{Step, Tape},
 };
@@ -57,7 +57,9 @@ impl<T: Scalar> Model<T> {
         let mut buffer = Vec::new();
         let x = samples.x.rows(0..indices.len(), &mut buffer);
         let mut tape = Tape::new(&self.graph, indices.len());
-        let step = self.step(Mode::Train { seed: 0, step: 0 }, indices.len());
+        let mut packed = Packed::new(&self.graph, &BOTH);
+        packed.pack(&self.graph, self.params());
+        let step = self.step(Mode::Train { seed: 0, step: 0 }, indices.len(), &packed);
         step.forward(&mut tape, x);
         let (z, dz) = tape.output(indices.len() * self.output_shape().size());
         let loss = objective.score(&samples.outputs(z, &indices), Some(dz), &mut objective.sums());
@@ -67,8 +69,8 @@ impl<T: Scalar> Model<T> {
         Ok((loss, gradients.collect::<Result<_>>()?))
     }
 
-    pub(super) fn step(&self, mode: Mode, n: usize) -> Step<'_, T> {
-        Step { graph: &self.graph, params: &self.params, spaces: &self.spaces, mode, n }
+    pub(super) fn step<'a>(&'a self, mode: Mode, n: usize, packed: &'a Packed<T>) -> Step<'a, T> {
+        Step { graph: &self.graph, params: self.params(), packed, spaces: &self.spaces, mode, n }
     }
 
     pub(super) fn score(
@@ -81,12 +83,10 @@ impl<T: Scalar> Model<T> {
         let indices: Vec<usize> = range.collect();
         let len = self.output_shape().size();
         let mut sums = objective.sums();
-        let (mut buffer, mut boundaries) = (Vec::new(), Boundaries::default());
         let mut z = vec![T::zero(); batch_size.min(indices.len()) * len];
         for batch in indices.chunks(batch_size) {
             let z = &mut z[..batch.len() * len];
-            let x = samples.x.rows(batch[0]..batch[0] + batch.len(), &mut buffer);
-            self.infer(batch.len(), x, z, &mut boundaries);
+            self.infer(&samples.x, batch[0]..batch[0] + batch.len(), batch.len(), z);
             objective.score(&samples.outputs(z, batch), None, &mut sums);
         }
         objective.means(&sums)

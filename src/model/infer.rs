@@ -4,11 +4,12 @@ use rayon::prelude::*;
 
 use super::{
     graph::{Graph, Segment},
+    packed::Packed,
     space::{Space, Spaces, grown},
 };
 use crate::{
     Scalar,
-    layers::{Forward, Mode, Scope},
+    layers::{Forward, Mode, Params, Pass, Scope},
     tensor::{View, ViewMut},
 };
 
@@ -16,24 +17,41 @@ use crate::{
 pub(crate) struct Infer<'a, T> {
     pub graph: &'a Graph,
     pub params: &'a [T],
+    pub packed: &'a Packed<T>,
     pub spaces: &'a Spaces<T>,
 }
 
-/// The outputs of a batch between two segments. They belong to a call, not to a space: a large batch, predicted once,
-/// would otherwise take memory as long as the model lives.
-pub(crate) struct Boundaries<T>([Vec<T>; 2]);
+/// What passes over batches hold between segments, made once and lent; [`largest_batch`] bounds it.
+pub(crate) struct Boundaries<T> {
+    /// A batch of the input, where it has to be converted.
+    pub input: Vec<T>,
+    /// The outputs of the segments alternate between these.
+    pub outputs: [Vec<T>; 2],
+}
 
 impl<T> Default for Boundaries<T> {
     fn default() -> Self {
-        Boundaries([Vec::new(), Vec::new()])
+        Boundaries { input: Vec::new(), outputs: [Vec::new(), Vec::new()] }
     }
+}
+
+/// The bytes that the boundaries of a batch should take at most; they live as long as the model.
+const BOUNDARY_BYTES: usize = 4 << 20;
+
+/// Parts of a batch that a prediction should have at least, so that every thread has some.
+const PARTS: usize = 64;
+
+/// How many samples one pass takes. Results do not depend on it.
+pub(crate) fn largest_batch(graph: &Graph) -> usize {
+    let sample = (graph.input.size() + boundary_elements(graph)).saturating_mul(size_of::<f32>());
+    (BOUNDARY_BYTES / sample.max(1)).max(PARTS * graph.shard)
 }
 
 impl<T: Scalar> Infer<'_, T> {
     /// Overwrites `y` with what the nodes, without the head, make of the samples in `x`.
-    pub fn run(&self, n: usize, x: &[T], y: &mut [T], boundaries: &mut Boundaries<T>) {
+    pub fn run(&self, n: usize, x: &[T], y: &mut [T], boundaries: &mut [Vec<T>; 2]) {
         let (last, segments) = self.graph.segments.split_last().expect("a model has a layer");
-        let [from, to] = &mut boundaries.0;
+        let [from, to] = boundaries;
         let mut x = x;
         for segment in segments {
             let width = self.graph.nodes[segment.nodes.end - 1].output.size();
@@ -83,8 +101,8 @@ impl<T: Scalar> Infer<'_, T> {
         let node = &self.graph.nodes[i];
         let mut cx = Forward {
             scratch: &mut space.scratch,
-            params: self.params,
-            layout: &self.graph.layout,
+            packed: self.packed.of(i, Pass::Forward),
+            params: Params { values: self.params, layout: &self.graph.layout },
             mode: Mode::Infer,
             stream: i as u64,
             first_sample: 0,

@@ -10,6 +10,7 @@ mod infer;
 mod layer_info;
 mod objective;
 mod options;
+mod packed;
 mod progress;
 mod samples;
 mod sequential;
@@ -18,7 +19,7 @@ mod summary;
 mod tape;
 mod trainer;
 
-use std::fmt;
+use std::{fmt, ops::Range};
 
 pub use history::{Epoch, History, Score};
 pub use layer_info::LayerRef;
@@ -30,7 +31,8 @@ use self::{
     graph::Graph,
     infer::{Boundaries, Infer},
     layer_info::LayerInfo,
-    space::Spaces,
+    packed::Weights,
+    space::{Pool, Spaces},
 };
 use crate::{
     Error, Labels, Result, Scalar, Shape, Tensor,
@@ -48,14 +50,22 @@ pub const DEFAULT_BATCH_SIZE: usize = 32;
 pub struct Model<T = f32> {
     layers: Vec<LayerInfo>,
     graph: Graph,
-    params: Vec<T>,
+    weights: Weights<T>,
     spaces: Spaces<T>,
+    boundaries: Pool<Boundaries<T>>,
     compiled: Option<Compiled<T>>,
 }
 
 impl<T: Scalar> Model<T> {
     pub(crate) fn new(layers: Vec<LayerInfo>, graph: Graph, params: Vec<T>) -> Self {
-        Model { layers, graph, params, spaces: Spaces::new(), compiled: None }
+        Model {
+            layers,
+            graph,
+            weights: Weights::new(params),
+            spaces: Spaces::new(),
+            boundaries: Pool::new(),
+            compiled: None,
+        }
     }
 
     /// The shape of one sample of the input.
@@ -86,12 +96,12 @@ impl<T: Scalar> Model<T> {
 
     /// How many numbers the weights hold.
     pub fn count_params(&self) -> usize {
-        self.params.len()
+        self.params().len()
     }
 
     /// All weights as one flat array, in the order of [`layout`](Model::layout).
     pub fn params(&self) -> &[T] {
-        &self.params
+        self.weights.values()
     }
 
     /// Where each weight stands in [`params`](Model::params), with its name and shape.
@@ -126,27 +136,29 @@ impl<T: Scalar> Model<T> {
                 ));
             }
         }
+        let values = self.weights.values_mut();
         for (info, weight) in infos.iter().zip(weights) {
-            self.params[info.range()].copy_from_slice(weight.data());
+            values[info.range()].copy_from_slice(weight.data());
         }
         Ok(())
     }
 
     fn weight(&self, info: &ParamInfo) -> Tensor<T> {
-        Tensor::new(info.shape, self.params[info.range()].to_vec()).expect("a weight has its declared shape")
+        Tensor::new(info.shape, self.params()[info.range()].to_vec()).expect("a weight has its declared shape")
     }
 
-    /// The model's answers to `x: [n, ..input]`: `[n, ..output]`, computed 32 samples at a time.
+    /// The model's answers to `x: [n, ..input]`: `[n, ..output]`.
     ///
-    /// `x` is a tensor of the model's numbers, or of bytes.
+    /// `x` is a tensor of the model's numbers, or of bytes. Nothing is allocated but the result, once the model has predicted before.
     ///
     /// # Errors
     /// When a sample of `x` has another shape than the model's input, or there is none.
     pub fn predict<'a>(&self, x: impl Into<Input<'a, T>>) -> Result<Tensor<T>> {
-        self.predict_with(x, DEFAULT_BATCH_SIZE)
+        self.predict_with(x, usize::MAX)
     }
 
-    /// [`predict`](Model::predict), `batch_size` samples at a time.
+    /// [`predict`](Model::predict), at most `batch_size` samples at a time, which bounds the memory that it takes; the result is
+    /// the same.
     ///
     /// # Errors
     /// As [`predict`](Model::predict), and when `batch_size` is 0.
@@ -157,13 +169,8 @@ impl<T: Scalar> Model<T> {
         let (n, output) = (x.samples(), self.output_shape());
         let mut y = vec![T::zero(); n * output.size()];
         let mut run = || {
-            let (mut buffer, mut boundaries) = (Vec::new(), Boundaries::default());
-            for (i, y) in y.chunks_mut(batch_size.min(n) * output.size()).enumerate() {
-                let start = i * batch_size;
-                let samples = y.len() / output.size();
-                self.infer(samples, x.rows(start..start + samples, &mut buffer), y, &mut boundaries);
-                self.graph.head.apply(y, output.last());
-            }
+            self.infer(&x, 0..n, batch_size, &mut y);
+            self.graph.head.apply(&mut y, output.last());
         };
         // Few samples are done before a thread of the pool has woken up; for many, only a thread of the pool starts parallel
         // loops without waiting.
@@ -197,9 +204,18 @@ impl<T: Scalar> Model<T> {
         Ok(y.data().chunks_exact(classes).map(class).collect::<Vec<u32>>().into())
     }
 
-    /// What the nodes make of a batch, without the head.
-    fn infer(&self, n: usize, x: &[T], y: &mut [T], boundaries: &mut Boundaries<T>) {
-        Infer { graph: &self.graph, params: &self.params, spaces: &self.spaces }.run(n, x, y, boundaries);
+    /// What the nodes make of some of the samples in `x`, at most `batch_size` at a time, without the head.
+    fn infer(&self, x: &Input<T>, samples: Range<usize>, batch_size: usize, y: &mut [T]) {
+        let (graph, packed) = (&self.graph, self.weights.packed(&self.graph));
+        let batch = batch_size.min(infer::largest_batch(graph)).min(samples.len());
+        let width = graph.output().size();
+        let pass = Infer { graph, params: self.params(), packed, spaces: &self.spaces };
+        self.boundaries.lend_or(Boundaries::default, |Boundaries { input, outputs }| {
+            for (i, y) in y.chunks_mut(batch * width).enumerate() {
+                let (start, n) = (samples.start + i * batch, y.len() / width);
+                pass.run(n, x.rows(start..start + n, input), y, outputs);
+            }
+        });
     }
 }
 
@@ -208,8 +224,9 @@ impl<T: Scalar> Clone for Model<T> {
         Model {
             layers: self.layers.clone(),
             graph: self.graph.clone(),
-            params: self.params.clone(),
+            weights: Weights::new(self.params().to_vec()),
             spaces: Spaces::new(),
+            boundaries: Pool::new(),
             compiled: self.compiled.clone(),
         }
     }

@@ -82,11 +82,11 @@ impl Sequential {
     /// As [`build`](Sequential::build).
     pub fn build_as<T: Scalar>(self) -> Result<Model<T>> {
         let mut plan = Plan::new(self.input)?;
-        let Some(last) = self.layers.len().checked_sub(1) else {
+        if self.layers.is_empty() {
             return Err(Error::argument("Sequential", "a model needs at least one layer; add one"));
-        };
+        }
         for (i, layer) in self.layers.iter().enumerate() {
-            if let Err(error) = plan.push(&**layer, i == last) {
+            if let Err(error) = plan.push(&**layer, self.layers.get(i + 1).map(|next| &**next)) {
                 return Err(plan.explain(error, &**layer));
             }
         }
@@ -123,6 +123,8 @@ struct Plan {
     names: HashSet<String>,
     layout: ParamLayout,
     head: Activation,
+    /// Whether the last layer has left its relu to the next one.
+    relu: bool,
 }
 
 impl Plan {
@@ -148,18 +150,23 @@ impl Plan {
             names: HashSet::new(),
             layout: ParamLayout::default(),
             head: Activation::Linear,
+            relu: false,
         })
     }
 
-    fn push(&mut self, layer: &dyn DynConfig, last: bool) -> Result<()> {
+    fn push(&mut self, layer: &dyn DynConfig, next: Option<&dyn DynConfig>) -> Result<()> {
         let class = layer.class_name();
         let name = self.unique_name(layer)?;
         let (weights, offset) = (self.layout.infos().len(), self.layout.len());
         let mut cx = Build::new(class, &name, self.infos.len(), self.output(), &mut self.layout);
-        // Without its softmax or sigmoid, the last layer gives logits; see `Graph::head`.
-        let split = layer
-            .split_activation()
-            .filter(|(_, activation)| last && matches!(activation, Activation::Softmax | Activation::Sigmoid));
+        let with_relu = layer.then_relu().filter(|_| self.relu);
+        let layer = with_relu.as_deref().unwrap_or(layer);
+        // Without its softmax or sigmoid, the last layer gives logits; see `Graph::head`. A relu goes to where it costs less.
+        let split = layer.split_activation().filter(|(_, activation)| match (activation, next) {
+            (Activation::Softmax | Activation::Sigmoid, None) => true,
+            (Activation::Relu, Some(next)) => next.then_relu().is_some(),
+            _ => false,
+        });
         let (built, output) = split.as_ref().map_or(layer, |(layer, _)| &**layer).build(&mut cx)?;
         if output.size() == 0 || output.rank() >= crate::MAX_RANK {
             return Err(cx.shape_error("an input that leaves something", format!("the output would be {output}")));
@@ -167,7 +174,8 @@ impl Plan {
         if output.size() > MAX_SAMPLE {
             return Err(cx.argument_error(format!("an output of shape {output} is larger than any memory")));
         }
-        self.head = split.map_or(Activation::Linear, |(_, head)| head);
+        self.relu = split.as_ref().is_some_and(|_| next.is_some());
+        self.head = split.filter(|_| next.is_none()).map_or(Activation::Linear, |(_, head)| head);
         self.nodes.push(Node { layer: built, output, params: offset..self.layout.len() });
         let weights = weights..self.layout.infos().len();
         self.names.insert(name.clone());
@@ -236,6 +244,7 @@ trait DynConfig: Debug + Send + Sync {
     fn name(&self) -> Option<&str>;
     fn build(&self, cx: &mut Build) -> Result<(Arc<dyn DynLayer>, Shape)>;
     fn split_activation(&self) -> Option<(Box<dyn DynConfig>, Activation)>;
+    fn then_relu(&self) -> Option<Box<dyn DynConfig>>;
 }
 
 impl<C: LayerConfig> DynConfig for C {
@@ -259,6 +268,10 @@ impl<C: LayerConfig> DynConfig for C {
     fn split_activation(&self) -> Option<(Box<dyn DynConfig>, Activation)> {
         let (layer, activation) = LayerConfig::split_activation(self)?;
         Some((Box::new(layer), activation))
+    }
+
+    fn then_relu(&self) -> Option<Box<dyn DynConfig>> {
+        Some(Box::new(LayerConfig::then_relu(self)?))
     }
 }
 

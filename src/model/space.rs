@@ -16,28 +16,39 @@ pub(crate) struct Space<T> {
     pub works: Vec<Work>,
 }
 
-/// The spaces that are not in use: as many as were lent at once, which is about the number of threads. The last one
-/// returned, which is still in a cache, is lent first.
-pub(crate) struct Spaces<T>(Mutex<Vec<Space<T>>>);
+/// The spaces of all threads.
+pub(crate) type Spaces<T> = Pool<Space<T>>;
 
 impl<T: Scalar> Spaces<T> {
-    pub fn new() -> Self {
-        Spaces(Mutex::new(Vec::new()))
-    }
-
     pub fn lend<R>(&self, graph: &Graph, f: impl FnOnce(&mut Space<T>) -> R) -> R {
-        let idle = self.lock().pop();
-        let mut space = idle.unwrap_or_else(|| Space {
+        let space = || Space {
             buffers: [Vec::new(), Vec::new()],
             scratch: Scratch::default(),
             works: graph.nodes.iter().map(|node| node.methods::<T>().work()).collect(),
-        });
-        let result = f(&mut space);
-        self.lock().push(space);
+        };
+        self.lend_or(space, f)
+    }
+}
+
+/// Memory that is not in use: as many as were lent at once, which is about the number of threads. The last one returned, which is
+/// still in a cache, is lent first.
+pub(crate) struct Pool<S>(Mutex<Vec<S>>);
+
+impl<S> Pool<S> {
+    pub fn new() -> Self {
+        Pool(Mutex::new(Vec::new()))
+    }
+
+    /// Lends what is idle, or what `make` makes.
+    pub fn lend_or<R>(&self, make: impl FnOnce() -> S, f: impl FnOnce(&mut S) -> R) -> R {
+        let idle = self.lock().pop();
+        let mut lent = idle.unwrap_or_else(make);
+        let result = f(&mut lent);
+        self.lock().push(lent);
         result
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Space<T>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<S>> {
         // A push and a pop leave the pool whole, whatever panicked.
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

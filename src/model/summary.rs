@@ -2,8 +2,15 @@
 
 use std::fmt::Write;
 
-use super::{DEFAULT_BATCH_SIZE, Model, graph::Node, infer, layer_info::LayerRef, tape::Tape};
-use crate::Scalar;
+use super::{
+    DEFAULT_BATCH_SIZE, Model,
+    graph::Node,
+    infer,
+    layer_info::LayerRef,
+    packed::{BOTH, Packed},
+    tape::Tape,
+};
+use crate::{Scalar, layers::Pass};
 
 /// The widths of the columns, without the space on both sides; those of Keras.
 const WIDTHS: [usize; 3] = [31, 22, 13];
@@ -58,7 +65,9 @@ impl<T: Scalar> Model<T> {
         // Weights, those with which the loss was finite last, gradients, and the optimizer's arrays.
         let arrays = 3 + self.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.slots());
         let batch = batch_size as f64 * self.graph.input.size() as f64;
-        let elements = (arrays * self.count_params()) as f64 + batch + Tape::<T>::elements(&self.graph, batch_size);
+        let packed = Packed::<T>::elements(&self.graph, &BOTH) as f64;
+        let elements =
+            (arrays * self.count_params()) as f64 + packed + batch + Tape::<T>::elements(&self.graph, batch_size);
         let work = |node: &Node| node.methods::<T>().work_bytes(node.output.size()) as f64;
         let works: f64 = self.graph.nodes.iter().map(work).sum();
         elements * size_of::<T>() as f64 + works * batch_size as f64 + infer::space_bytes::<T>(&self.graph) as f64
@@ -66,8 +75,11 @@ impl<T: Scalar> Model<T> {
 
     /// The bytes that [`predict`](Model::predict) holds, without the data and the result.
     fn predict_bytes(&self, batch_size: usize) -> f64 {
+        let batch_size = batch_size.min(infer::largest_batch(&self.graph));
         let boundaries = batch_size as f64 * infer::boundary_elements(&self.graph) as f64;
-        (self.count_params() as f64 + boundaries) * size_of::<T>() as f64 + infer::space_bytes::<T>(&self.graph) as f64
+        let packed = Packed::<T>::elements(&self.graph, &[Pass::Forward]) as f64;
+        (self.count_params() as f64 + packed + boundaries) * size_of::<T>() as f64
+            + infer::space_bytes::<T>(&self.graph) as f64
     }
 }
 

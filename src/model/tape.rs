@@ -8,11 +8,12 @@ use rayon::prelude::*;
 
 use super::{
     graph::{Graph, Segment},
+    packed::Packed,
     space::{Space, Spaces, grown},
 };
 use crate::{
     Scalar,
-    layers::{Backward, Forward, Grads, Mode, Scope, Taped, erased::Work},
+    layers::{Backward, Forward, Grads, Mode, Params, Pass, Scope, Taped, erased::Work},
     tensor::{View, ViewMut},
 };
 
@@ -54,6 +55,7 @@ struct Shard<T> {
 pub(crate) struct Step<'a, T> {
     pub graph: &'a Graph,
     pub params: &'a [T],
+    pub packed: &'a Packed<T>,
     pub spaces: &'a Spaces<T>,
     pub mode: Mode,
     /// The samples of the batch.
@@ -189,8 +191,8 @@ impl<T: Scalar> Step<'_, T> {
                 };
                 let mut cx = Forward {
                     scratch: &mut space.scratch,
-                    params: self.params,
-                    layout: &self.graph.layout,
+                    packed: self.packed.of(index, Pass::Forward),
+                    params: Params { values: self.params, layout: &self.graph.layout },
                     mode: self.mode,
                     stream: index as u64,
                     first_sample: first_sample + i * samples,
@@ -290,8 +292,8 @@ impl<T: Scalar> Step<'_, T> {
             let mut cx = Backward {
                 grads: Grads { values: &mut *grads, offset: segment.params.start, layout: &self.graph.layout },
                 scratch: &mut space.scratch,
-                params: self.params,
-                layout: &self.graph.layout,
+                packed: self.packed.of(index, Pass::Backward),
+                params: Params { values: self.params, layout: &self.graph.layout },
             };
             let taped = Taped {
                 x: View::new(input.batch(n), x),

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{
     Model,
     objective::{Objective, Sums},
+    packed::{BOTH, Packed},
     samples::Samples,
     tape::Tape,
 };
@@ -16,6 +17,7 @@ const COMPILED: &str = "fit has checked that the model is compiled";
 pub(super) struct Trainer<'m, T> {
     pub model: &'m mut Model<T>,
     tape: Tape<T>,
+    packed: Packed<T>,
     batch: Vec<T>,
     /// The weights with which the loss was finite last.
     good: Vec<T>,
@@ -28,7 +30,8 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         Trainer {
             tape: Tape::new(&model.graph, batch_size),
             batch: vec![T::zero(); batch_size * model.graph.input.size()],
-            good: model.params.clone(),
+            packed: Packed::new(&model.graph, &BOTH),
+            good: model.params().to_vec(),
             trainable: model.graph.layout.trainable(),
             seed,
             model,
@@ -55,12 +58,13 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         indices: &[usize],
         sums: &mut Sums,
     ) -> Result<(), &'static str> {
-        let Trainer { model, tape, batch, good, trainable, seed } = self;
+        let Trainer { model, tape, packed, batch, good, trainable, seed } = self;
         let compiled = model.compiled.as_ref().expect(COMPILED);
         let n = indices.len();
         let x = &mut batch[..n * model.graph.input.size()];
         samples.x.gather(indices, x);
-        let step = model.step(Mode::Train { seed: *seed, step: compiled.steps }, n);
+        packed.pack(&model.graph, model.params());
+        let step = model.step(Mode::Train { seed: *seed, step: compiled.steps }, n, packed);
         step.forward(tape, x);
         let (z, dz) = tape.output(n * model.graph.output().size());
         let loss = objective.score(&samples.outputs(z, indices), Some(dz), sums);
@@ -68,18 +72,18 @@ impl<'m, T: Scalar> Trainer<'m, T> {
             if !loss.is_finite() {
                 break 'step "loss";
             }
-            good.copy_from_slice(&model.params);
+            good.copy_from_slice(model.params());
             step.backward(tape, x);
             if !all_finite(&tape.grads) {
                 break 'step "gradient";
             }
-            model.compiled.as_mut().expect(COMPILED).update(&mut model.params, &tape.grads, trainable);
-            if !all_finite(&model.params) {
+            model.compiled.as_mut().expect(COMPILED).update(model.weights.values_mut(), &tape.grads, trainable);
+            if !all_finite(model.params()) {
                 break 'step "weights";
             }
             return Ok(());
         };
-        model.params.copy_from_slice(good);
+        model.weights.values_mut().copy_from_slice(good);
         model.compiled.as_mut().expect(COMPILED).forget();
         Err(failed)
     }

@@ -27,7 +27,7 @@ impl<T: Scalar> Tensor<T> {
             return Err(Error::shape("matmul", expected, b.shape, ""));
         }
         let mut c = Tensor::zeros([m, n]);
-        T::gemm(Matrix::new(&self.data, m, k), Matrix::new(&b.data, k, n), T::zero(), &mut c.data, n);
+        T::gemm(Matrix::new(&self.data, m, k), Matrix::new(&b.data, k, n), false, &mut c.data, n);
         Ok(c)
     }
 }

@@ -30,13 +30,17 @@ pub fn size() -> impl Strategy<Value = usize> {
     prop_oneof![12 => 1..40_usize, 1 => 250..400_usize]
 }
 
-fn axis() -> impl Strategy<Value = Axis> {
-    let border = prop_oneof![
+/// What happens at the border of an image of a few pixels.
+pub fn border() -> impl Strategy<Value = Border> {
+    prop_oneof![
         (0..9_usize).prop_map(|extra| Border::Valid { extra }),
         (1..12_usize).prop_map(|input| Border::Same { input }),
         (0..5_usize, 0..5_usize, 0..6_usize).prop_map(|(before, after, extra)| Border::Padded { before, after, extra }),
-    ];
-    (1..5_usize, 1..4_usize, 1..4_usize, border)
+    ]
+}
+
+fn axis() -> impl Strategy<Value = Axis> {
+    (1..5_usize, 1..4_usize, 1..4_usize, border())
         .prop_map(|(kernel, stride, dilation, border)| Axis::new(kernel, stride, dilation, border))
 }
 

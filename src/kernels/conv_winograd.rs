@@ -1,0 +1,613 @@
+//! Convolution by Winograd's minimal filtering, F(2x2, 3x3): 2.25 times fewer multiplications.
+//!
+//! An output of 2 by 2 pixels sees 4 by 4 pixels of the input. Transformed, it is a product of 16 numbers instead of 36, each of
+//! which is summed over the channels:
+//!
+//! ```text
+//! V = B' d B        d: [4, 4] pixels of the input         B' = 1  0 -1  0      A' = 1  1  1  0     G =  1    0    0
+//! U = G g G'        g: [3, 3] taps of the kernel               0  1  1  0           0  1 -1 -1         1/2  1/2  1/2
+//! M = sum over c of U V, at each of the 16 positions           0 -1  1  0                              1/2 -1/2  1/2
+//! y = A' M A        y: [2, 2] pixels of the output             0  1  0 -1                               0    0    1
+//! ```
+//!
+//! So the work is 16 matrix products, `[tiles, cin] [cin, cout]`. The gradients are the adjoint of the same, with as few multiplications:
+//!
+//! ```text
+//! dM = A dy A'      dU = sum over tiles of V dM,  dg = G' dU G      dV = sum over filters of dM U,  dd = B dV B'
+//! ```
+//!
+//! The sums differ from the direct ones in their last bits only, since the transforms add few numbers and multiply with 1/2 at
+//! most. What is not finite spreads over its tile: an output is NaN when it, or another of its 2 by 2, sees such a pixel.
+//!
+//! A. Lavin, S. Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016, <https://arxiv.org/abs/1509.09308>.
+
+use std::{array, ops::Range};
+
+use num_traits::Float;
+
+use super::{
+    conv::Conv,
+    panel::{Rows, multiply},
+    simd::vectorized,
+    tile::{HasTile, NR, Steps, Tile},
+};
+
+/// The products at the positions of a transformed tile.
+const POSITIONS: usize = 16;
+
+/// Tiles of a block, at least, when there are so many: enough rows for a product, and few enough for the L2 cache.
+const BLOCK_TILES: usize = 64;
+
+/// The position whose products go into all four pixels with a factor of 1.
+const CENTRE: usize = 5;
+
+/// A convolution that is computed so.
+pub struct Winograd<'a, T> {
+    tile: Tile<T>,
+    conv: &'a Conv,
+    /// How many tiles cover the output, down and across.
+    tiles: [usize; 2],
+    /// Lines of tiles in a block.
+    lines: usize,
+}
+
+impl<'a, T: Float + HasTile> Winograd<'a, T> {
+    /// `None` where the CPU has no tile for these numbers, and for windows and channels that are not suited.
+    pub fn new(conv: &'a Conv) -> Option<Self> {
+        let (tile, window) = (T::tile()?, &conv.window);
+        let suited = (window.kernel, window.strides, window.dilation, conv.groups) == ([3, 3], [1, 1], [1, 1], 1);
+        let whole = |channels: usize| channels > 0 && channels.is_multiple_of(NR);
+        if !suited || !whole(conv.channels) || !whole(conv.filters) || window.outputs() == 0 {
+            return None;
+        }
+        let tiles = window.output.map(|outputs| outputs.div_ceil(2));
+        Some(Winograd { tile, conv, tiles, lines: BLOCK_TILES.div_ceil(tiles[1]) })
+    }
+
+    /// How many elements of scratch memory the methods below need.
+    pub fn scratch_len(&self) -> usize {
+        let (channels, filters) = (self.conv.channels, self.conv.filters);
+        let products = POSITIONS * self.capacity();
+        let lines = 4 * self.width() * channels.max(filters) + self.width() * channels.max(filters);
+        products * (channels + filters) + self.packed_len() + lines
+    }
+
+    /// The elements of a packed kernel: `U`, 16 positions instead of 9 taps.
+    pub fn packed_len(&self) -> usize {
+        POSITIONS * self.conv.channels * self.conv.filters
+    }
+
+    /// Transforms the kernel for [`forward`](Winograd::forward): `U: [cout / NR, 16, cin, NR]`.
+    pub fn pack(&self, kernel: &[T], packed: &mut [T]) {
+        let Conv { channels, filters, .. } = *self.conv;
+        self.check_kernel(kernel, packed);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (panel, packed) in packed.chunks_exact_mut(POSITIONS * channels * NR).enumerate() {
+                    for c in 0..channels {
+                        for (position, u) in transform_kernel(kernel, [channels, filters], c, panel).iter().enumerate()
+                        {
+                            *lanes_mut(packed, (position * channels + c) * NR) = *u;
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    /// Transforms the kernel for [`input_gradient`](Winograd::input_gradient): `U': [cin / NR, 16, cout, NR]`.
+    pub fn pack_transposed(&self, kernel: &[T], packed: &mut [T]) {
+        let Conv { channels, filters, .. } = *self.conv;
+        self.check_kernel(kernel, packed);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (part, packed) in packed.chunks_exact_mut(POSITIONS * filters * NR).enumerate() {
+                    for panel in 0..filters / NR {
+                        for c in 0..NR {
+                            let u = transform_kernel(kernel, [channels, filters], part * NR + c, panel);
+                            for (position, u) in u.iter().enumerate() {
+                                let column = &mut packed[(position * filters + panel * NR) * NR + c..];
+                                for (to, &u) in column.iter_mut().step_by(NR).zip(u) {
+                                    *to = u;
+                                }
+                            }
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    fn check_kernel(&self, kernel: &[T], packed: &[T]) {
+        assert_eq!(kernel.len(), self.conv.kernel_len(), "the kernel");
+        assert_eq!(packed.len(), self.packed_len(), "the packed kernel");
+    }
+
+    /// [`conv::forward`](super::conv::forward), with the kernel of [`pack`](Winograd::pack).
+    pub fn forward(
+        &self,
+        x: &[T],
+        packed: &[T],
+        bias: Option<&[T]>,
+        y: &mut [T],
+        scratch: &mut [T],
+        epilogue: impl Fn(&mut [T]),
+    ) {
+        let Conv { channels, .. } = *self.conv;
+        let (v, rest) = scratch.split_at_mut(POSITIONS * self.capacity() * channels);
+        let (m, lines) = rest.split_at_mut(POSITIONS * self.capacity() * NR);
+        let steps = self.steps(channels);
+        for block in self.blocks(x.len() / self.conv.input_len()) {
+            let tiles = block.len() * self.tiles[1];
+            self.transform_input(x, block.clone(), v, lines);
+            for (panel, u) in packed.chunks_exact(POSITIONS * channels * NR).enumerate() {
+                for (position, u) in u.chunks_exact(channels * NR).enumerate() {
+                    let mut init = [T::zero(); NR];
+                    if let (Some(bias), CENTRE) = (bias, position) {
+                        init.copy_from_slice(&bias[panel * NR..][..NR]);
+                    }
+                    let v = &v[position * self.capacity() * channels..];
+                    let m = &mut m[position * self.capacity() * NR..];
+                    let a = Rows { data: v, count: tiles, stride: NR };
+                    multiply(self.tile, a, &steps, u, Some(&init), (m, NR), NR);
+                }
+                self.inverse_output(m, block.clone(), panel, y, lines);
+            }
+        }
+        epilogue(y);
+    }
+
+    /// Both gradients, or one, from the same transform of `dy`: `kernel` is `x` with the gradient to be added to, as in
+    /// [`conv::kernel_gradient`](super::conv::kernel_gradient), and `input` the kernel of [`pack_transposed`](Winograd::pack_transposed)
+    /// with the gradient to be overwritten, as in [`conv::input_gradient`](super::conv::input_gradient).
+    pub fn gradients(
+        &self,
+        dy: &[T],
+        kernel: Option<(&[T], &mut [T])>,
+        mut input: Option<(&[T], &mut [T])>,
+        scratch: &mut [T],
+    ) {
+        let Conv { channels, filters, .. } = *self.conv;
+        let (v, rest) = scratch.split_at_mut(POSITIONS * self.capacity() * channels);
+        let (dm, rest) = rest.split_at_mut(POSITIONS * self.capacity() * filters);
+        let (du, lines) = rest.split_at_mut(self.packed_len());
+        if let Some((_, dx)) = &mut input {
+            self.conv.samples(dx, dy);
+            dx.fill(T::zero());
+        }
+        for (i, block) in self.blocks(dy.len() / self.conv.output_len()).enumerate() {
+            self.transform_gradient(dy, block.clone(), dm, lines);
+            if let Some((x, _)) = kernel {
+                self.conv.samples(x, dy);
+                self.transform_input(x, block.clone(), v, lines);
+                self.add_kernel_products(v, dm, block.len() * self.tiles[1], du, i == 0);
+            }
+            if let Some((packed, dx)) = &mut input {
+                // V is not needed any more.
+                self.add_input_products(dm, packed, block, v, dx, lines);
+            }
+        }
+        if let Some((_, dkernel)) = kernel {
+            self.add_inverse_kernel(du, dkernel);
+        }
+    }
+
+    /// Adds `V dM`, summed over the tiles of a block, to `dU: [cout / NR, 16, cin, NR]`; the `first` overwrites it.
+    fn add_kernel_products(&self, v: &[T], dm: &[T], tiles: usize, du: &mut [T], first: bool) {
+        let (panels, parts, tile) = (self.conv.filters / NR, self.conv.channels / NR, self.capacity() * NR);
+        let steps = Steps::new([1, 1, tiles], [0, 0, NR], [0, 0, NR]);
+        let zero = [T::zero(); NR];
+        for position in 0..POSITIONS {
+            for panel in 0..panels {
+                let dm = &dm[(position * panels + panel) * tile..];
+                for part in 0..parts {
+                    let a = Rows { data: &v[(position * parts + part) * tile..], count: NR, stride: 1 };
+                    let du = &mut du[((panel * POSITIONS + position) * parts + part) * NR * NR..];
+                    multiply(self.tile, a, &steps, dm, first.then_some(&zero), (du, NR), NR);
+                }
+            }
+        }
+    }
+
+    /// Adds to `dx` what comes of `dV`, the sum over the filters of `dM U`, for the tiles of a block.
+    fn add_input_products(
+        &self,
+        dm: &[T],
+        packed: &[T],
+        block: Range<usize>,
+        dv: &mut [T],
+        dx: &mut [T],
+        scratch: &mut [T],
+    ) {
+        let (filters, tiles) = (self.conv.filters, block.len() * self.tiles[1]);
+        let steps = self.steps(filters);
+        let zero = [T::zero(); NR];
+        for (part, u) in packed.chunks_exact(POSITIONS * filters * NR).enumerate() {
+            for (position, u) in u.chunks_exact(filters * NR).enumerate() {
+                let a = Rows { data: &dm[position * self.capacity() * filters..], count: tiles, stride: NR };
+                let dv = &mut dv[position * self.capacity() * NR..];
+                multiply(self.tile, a, &steps, u, Some(&zero), (dv, NR), NR);
+            }
+            self.add_inverse_input(dv, block.clone(), part, dx, scratch);
+        }
+    }
+
+    /// The steps through `count` channels of a row of `V`, or filters of `dM`, which are `[count / NR, tiles, NR]`.
+    fn steps(&self, count: usize) -> Steps {
+        Steps::new([1, count / NR, NR], [0, self.capacity() * NR, 1], [0, NR * NR, NR])
+    }
+
+    /// The tiles of a block.
+    fn capacity(&self) -> usize {
+        self.lines * self.tiles[1]
+    }
+
+    /// Line `i` of a block.
+    fn line(&self, i: usize) -> Line {
+        Line { first: i * self.tiles[1], count: self.tiles[1], capacity: self.capacity() }
+    }
+
+    /// The pixels of a line that a line of tiles reads.
+    fn width(&self) -> usize {
+        2 * self.tiles[1] + 2
+    }
+
+    /// Lines of tiles, counted over all samples, a block at a time.
+    fn blocks(&self, n: usize) -> impl Iterator<Item = Range<usize>> {
+        let (lines, step) = (n * self.tiles[0], self.lines);
+        (0..lines).step_by(step).map(move |start| start..(start + step).min(lines))
+    }
+
+    /// The four lines of the image, counted over all samples, that a line of tiles reads; `None` in the padding.
+    fn input_lines(&self, line: usize) -> [Option<usize>; 4] {
+        let (h, top) = (self.conv.window.input[0], self.conv.window.padding[0]);
+        let (sample, down) = (line / self.tiles[0], line % self.tiles[0]);
+        array::from_fn(|k| (2 * down + k).checked_sub(top).filter(|&y| y < h).map(|y| sample * h + y))
+    }
+
+    /// The two lines of the output, counted over all samples, that a line of tiles makes; `None` below the last.
+    fn output_lines(&self, line: usize) -> [Option<usize>; 2] {
+        let oh = self.conv.window.output[0];
+        let (sample, down) = (line / self.tiles[0], line % self.tiles[0]);
+        array::from_fn(|k| Some(2 * down + k).filter(|&y| y < oh).map(|y| sample * oh + y))
+    }
+
+    /// The part of a line of the image that tiles see, in elements, and where it stands in the line that tiles read.
+    fn seen(&self) -> (usize, usize) {
+        let (window, channels) = (&self.conv.window, self.conv.channels);
+        let left = window.padding[1].min(self.width());
+        (window.input[1].min(self.width() - left) * channels, left * channels)
+    }
+
+    /// `V = B' d B` for the tiles of a block: `[16, cin / NR, tiles, NR]`.
+    fn transform_input(&self, x: &[T], block: Range<usize>, v: &mut [T], scratch: &mut [T]) {
+        let (len, left) = self.seen();
+        let (lines, zeros) = scratch.split_at_mut(4 * self.width() * self.conv.channels);
+        lines.fill(T::zero());
+        let zeros = &mut zeros[..len];
+        zeros.fill(T::zero());
+        let line_len = self.conv.window.input[1] * self.conv.channels;
+        for (i, line) in block.enumerate() {
+            let from = self.input_lines(line).map(|line| line.map_or(&*zeros, |line| &x[line * line_len..][..len]));
+            vectorized(
+                #[inline(always)]
+                || input_line(from, left, lines, v, self.line(i)),
+            );
+        }
+    }
+
+    /// `y = A' M A` for the tiles of a block, of which `m: [16, tiles, NR]` holds a panel of filters.
+    fn inverse_output(&self, m: &[T], block: Range<usize>, panel: usize, y: &mut [T], scratch: &mut [T]) {
+        let (filters, ow) = (self.conv.filters, self.conv.window.output[1]);
+        let rows = &mut scratch[..4 * 2 * self.tiles[1] * NR];
+        for (i, line) in block.enumerate() {
+            let lines = self.output_lines(line).map(|line| line.map(|line| line * ow * filters + panel * NR));
+            vectorized(
+                #[inline(always)]
+                || output_line(m, self.line(i), rows, y, lines, [ow, filters]),
+            );
+        }
+    }
+
+    /// `dM = A dy A'` for the tiles of a block: `[16, cout / NR, tiles, NR]`.
+    fn transform_gradient(&self, dy: &[T], block: Range<usize>, dm: &mut [T], scratch: &mut [T]) {
+        let len = self.conv.window.output[1] * self.conv.filters;
+        let (lines, zeros) = scratch.split_at_mut(4 * 2 * self.tiles[1] * self.conv.filters);
+        lines.fill(T::zero());
+        let zeros = &mut zeros[..len];
+        zeros.fill(T::zero());
+        for (i, line) in block.enumerate() {
+            let from = self.output_lines(line).map(|line| line.map_or(&*zeros, |line| &dy[line * len..][..len]));
+            vectorized(
+                #[inline(always)]
+                || gradient_line(from, lines, dm, self.line(i)),
+            );
+        }
+    }
+
+    /// Adds `B dV B'` to the pixels that the tiles of a block read, of which `dv: [16, tiles, NR]` holds a part of the channels.
+    fn add_inverse_input(&self, dv: &[T], block: Range<usize>, part: usize, dx: &mut [T], scratch: &mut [T]) {
+        let (channels, w) = (self.conv.channels, self.conv.window.input[1]);
+        let left = self.conv.window.padding[1].min(self.width());
+        let seen = w.min(self.width() - left);
+        let rows = &mut scratch[..4 * self.width() * NR];
+        for (i, line) in block.enumerate() {
+            let lines = self.input_lines(line).map(|line| line.map(|line| line * w * channels + part * NR));
+            vectorized(
+                #[inline(always)]
+                || add_input_line(dv, self.line(i), rows, left, dx, lines, [seen, channels]),
+            );
+        }
+    }
+
+    /// Adds `G' dU G` to `dkernel: [3, 3, cin, cout]`.
+    fn add_inverse_kernel(&self, du: &[T], dkernel: &mut [T]) {
+        let Conv { channels, filters, .. } = *self.conv;
+        vectorized(
+            #[inline(always)]
+            || {
+                for (panel, du) in du.chunks_exact(POSITIONS * channels * NR).enumerate() {
+                    for c in 0..channels {
+                        add_inverse_kernel(
+                            du,
+                            channels,
+                            c,
+                            &mut dkernel[c * filters + panel * NR..],
+                            channels * filters,
+                        );
+                    }
+                }
+            },
+        );
+    }
+}
+
+/// `V` of a line of tiles, from the four lines of the image that it reads. `lines` holds them transformed along the columns.
+#[inline(always)]
+fn input_line<T: Float>([d0, d1, d2, d3]: [&[T]; 4], left: usize, lines: &mut [T], v: &mut [T], line: Line) {
+    let width = lines.len() / 4;
+    let mut t = lines.chunks_exact_mut(width).map(|t| &mut t[left..][..d0.len()]);
+    let mut next = || t.next().expect("four lines");
+    combine(next(), d0, d2, |a, b| a - b);
+    combine(next(), d1, d2, |a, b| a + b);
+    combine(next(), d2, d1, |a, b| a - b);
+    combine(next(), d1, d3, |a, b| a - b);
+    let parts = width / (2 * line.count + 2) / NR;
+    for (t, v) in lines.chunks_exact(width).zip(v.chunks_exact_mut(4 * parts * line.capacity * NR)) {
+        for part in 0..parts {
+            let [v0, v1, v2, v3] = columns_mut(v, [parts, part], line);
+            let mut pixels = t.as_chunks::<NR>().0[part..].iter().step_by(parts);
+            let mut next = || *pixels.next().expect("a line of pixels");
+            let [mut c0, mut c1] = [next(), next()];
+            for (((v0, v1), v2), v3) in v0.iter_mut().zip(v1).zip(v2).zip(v3) {
+                let [c2, c3] = [next(), next()];
+                *v0 = both(&c0, &c2, |a, b| a - b);
+                *v1 = both(&c1, &c2, |a, b| a + b);
+                *v2 = both(&c2, &c1, |a, b| a - b);
+                *v3 = both(&c1, &c3, |a, b| a - b);
+                [c0, c1] = [c2, c3];
+            }
+        }
+    }
+}
+
+/// The two lines of `y` that a line of tiles makes, of which `m` holds a panel of filters.
+#[inline(always)]
+fn output_line<T: Float>(
+    m: &[T],
+    line: Line,
+    rows: &mut [T],
+    y: &mut [T],
+    lines: [Option<usize>; 2],
+    [ow, filters]: [usize; 2],
+) {
+    for (m, s) in m.chunks_exact(4 * line.capacity * NR).zip(rows.chunks_exact_mut(2 * line.count * NR)) {
+        let [m0, m1, m2, m3] = columns(m, [1, 0], line);
+        let pairs = s.as_chunks_mut::<NR>().0.as_chunks_mut::<2>().0;
+        for ((((s, m0), m1), m2), m3) in pairs.iter_mut().zip(m0).zip(m1).zip(m2).zip(m3) {
+            s[0] = array::from_fn(|l| m0[l] + m1[l] + m2[l]);
+            s[1] = array::from_fn(|l| m1[l] - m2[l] - m3[l]);
+        }
+    }
+    let s = |row: usize| rows[row * 2 * line.count * NR..][..ow * NR].as_chunks::<NR>().0;
+    let [s0, s1, s2, s3] = [s(0), s(1), s(2), s(3)];
+    if let Some(at) = lines[0] {
+        for (((y, s0), s1), s2) in y[at..].chunks_mut(filters).zip(s0).zip(s1).zip(s2) {
+            let y = y.first_chunk_mut::<NR>().expect("a panel of filters");
+            *y = array::from_fn(|l| s0[l] + s1[l] + s2[l]);
+        }
+    }
+    if let Some(at) = lines[1] {
+        for (((y, s1), s2), s3) in y[at..].chunks_mut(filters).zip(s1).zip(s2).zip(s3) {
+            let y = y.first_chunk_mut::<NR>().expect("a panel of filters");
+            *y = array::from_fn(|l| s1[l] - s2[l] - s3[l]);
+        }
+    }
+}
+
+/// `dM` of a line of tiles, from the two lines of `dy` that it made.
+#[inline(always)]
+fn gradient_line<T: Float>([d0, d1]: [&[T]; 2], lines: &mut [T], dm: &mut [T], line: Line) {
+    let width = lines.len() / 4;
+    let mut r = lines.chunks_exact_mut(width).map(|r| &mut r[..d0.len()]);
+    let mut next = || r.next().expect("four lines");
+    next().copy_from_slice(d0);
+    combine(next(), d0, d1, |a, b| a + b);
+    combine(next(), d0, d1, |a, b| a - b);
+    combine(next(), d1, d1, |a, _| -a);
+    let panels = width / (2 * line.count) / NR;
+    for (r, dm) in lines.chunks_exact(width).zip(dm.chunks_exact_mut(4 * panels * line.capacity * NR)) {
+        for panel in 0..panels {
+            let [m0, m1, m2, m3] = columns_mut(dm, [panels, panel], line);
+            let mut pixels = r.as_chunks::<NR>().0[panel..].iter().step_by(panels);
+            let mut next = || *pixels.next().expect("a line of pixels");
+            for (((m0, m1), m2), m3) in m0.iter_mut().zip(m1).zip(m2).zip(m3) {
+                let [c0, c1] = [next(), next()];
+                *m0 = c0;
+                *m1 = both(&c0, &c1, |a, b| a + b);
+                *m2 = both(&c0, &c1, |a, b| a - b);
+                *m3 = c1.map(|c| -c);
+            }
+        }
+    }
+}
+
+/// Adds to the four lines of `dx` that a line of tiles reads.
+#[inline(always)]
+fn add_input_line<T: Float>(
+    dv: &[T],
+    line: Line,
+    rows: &mut [T],
+    left: usize,
+    dx: &mut [T],
+    lines: [Option<usize>; 4],
+    [seen, channels]: [usize; 2],
+) {
+    let width = 2 * line.count + 2;
+    for (dv, s) in dv.chunks_exact(4 * line.capacity * NR).zip(rows.chunks_exact_mut(width * NR)) {
+        let [v0, v1, v2, v3] = columns(dv, [1, 0], line);
+        let (pairs, _) = s.as_chunks_mut::<NR>().0.as_chunks_mut::<2>();
+        // What the tile before adds to the first two pixels of this one.
+        let [mut s0, mut s1] = [[T::zero(); NR]; 2];
+        let (last, pairs) = pairs.split_last_mut().expect("a tile reads two pairs of pixels");
+        for ((((s, v0), v1), v2), v3) in pairs.iter_mut().zip(v0).zip(v1).zip(v2).zip(v3) {
+            s[0] = both(&s0, v0, |s, v| s + v);
+            s[1] = array::from_fn(|l| s1[l] + (v1[l] - v2[l] + v3[l]));
+            s0 = array::from_fn(|l| v1[l] + v2[l] - v0[l]);
+            s1 = v3.map(|v| -v);
+        }
+        *last = [s0, s1];
+    }
+    let s = |row: usize| rows[(row * width + left) * NR..][..seen * NR].as_chunks::<NR>().0;
+    let [s0, s1, s2, s3] = [s(0), s(1), s(2), s(3)];
+    for (k, line) in lines.into_iter().enumerate() {
+        let Some(at) = line else { continue };
+        let pixels = dx[at..].chunks_mut(channels).zip(s0.iter().zip(s1).zip(s2).zip(s3));
+        for (dx, (((s0, s1), s2), s3)) in pixels {
+            let dx = dx.first_chunk_mut::<NR>().expect("a part of the channels");
+            *dx = match k {
+                0 => both(dx, s0, |dx, s| dx + s),
+                1 => array::from_fn(|l| dx[l] + (s1[l] - s2[l] + s3[l])),
+                2 => array::from_fn(|l| dx[l] + (s1[l] + s2[l] - s0[l])),
+                _ => both(dx, s3, |dx, s| dx - s),
+            };
+        }
+    }
+}
+
+/// A line of tiles in a block: its first tile, how many it has, and how many the block has.
+#[derive(Clone, Copy)]
+struct Line {
+    first: usize,
+    count: usize,
+    capacity: usize,
+}
+
+/// The tiles of a line in a row of positions, `[4, parts, capacity, NR]`: one part of each of its four columns.
+#[inline(always)]
+fn columns<T>(row: &[T], [parts, part]: [usize; 2], line: Line) -> [&[[T; NR]]; 4] {
+    let row = row.as_chunks::<NR>().0;
+    let column = |i: usize| &row[(i * parts + part) * line.capacity + line.first..][..line.count];
+    [column(0), column(1), column(2), column(3)]
+}
+
+/// [`columns`], to be written to.
+#[inline(always)]
+fn columns_mut<T>(row: &mut [T], [parts, part]: [usize; 2], line: Line) -> [&mut [[T; NR]]; 4] {
+    let mut columns = row.as_chunks_mut::<NR>().0.chunks_exact_mut(parts * line.capacity);
+    let mut column = || &mut columns.next().expect("four columns")[part * line.capacity + line.first..][..line.count];
+    [column(), column(), column(), column()]
+}
+
+#[inline(always)]
+fn both<T: Float>(a: &[T; NR], b: &[T; NR], f: impl Fn(T, T) -> T) -> [T; NR] {
+    array::from_fn(
+        #[inline(always)]
+        |l| f(a[l], b[l]),
+    )
+}
+
+/// `to[i] = f(a[i], b[i])`
+#[inline(always)]
+fn combine<T: Float>(to: &mut [T], a: &[T], b: &[T], f: impl Fn(T, T) -> T) {
+    for ((to, &a), &b) in to.iter_mut().zip(a).zip(b) {
+        *to = f(a, b);
+    }
+}
+
+/// `U` of channel `c` and a panel of filters.
+#[inline(always)]
+fn transform_kernel<T: Float>(
+    kernel: &[T],
+    [channels, filters]: [usize; 2],
+    c: usize,
+    panel: usize,
+) -> [[T; NR]; POSITIONS] {
+    let tap = |ky: usize, kx: usize| lanes(kernel, ((3 * ky + kx) * channels + c) * filters + panel * NR);
+    let half = T::from(0.5).expect("a half");
+    let columns: [_; 3] = array::from_fn(|kx| transform_taps([tap(0, kx), tap(1, kx), tap(2, kx)], half));
+    let mut u = [[T::zero(); NR]; POSITIONS];
+    for (i, u) in u.chunks_exact_mut(4).enumerate() {
+        u.copy_from_slice(&transform_taps(columns.each_ref().map(|column| &column[i]), half));
+    }
+    u
+}
+
+/// `G g` of three taps, for [`NR`] filters.
+#[inline(always)]
+fn transform_taps<T: Float>([g0, g1, g2]: [&[T; NR]; 3], half: T) -> [[T; NR]; 4] {
+    let mut u = [[T::zero(); NR]; 4];
+    for l in 0..NR {
+        let (sum, middle) = (half * (g0[l] + g2[l]), half * g1[l]);
+        u[0][l] = g0[l];
+        u[1][l] = sum + middle;
+        u[2][l] = sum - middle;
+        u[3][l] = g2[l];
+    }
+    u
+}
+
+/// Adds `G' u G` for channel `c` and a panel of filters; the taps of `dkernel` are `stride` apart.
+#[inline(always)]
+fn add_inverse_kernel<T: Float>(du: &[T], channels: usize, c: usize, dkernel: &mut [T], stride: usize) {
+    let mut rows = [[[T::zero(); NR]; 4]; 3];
+    for column in 0..4 {
+        let u = |row: usize| lanes(du, ((4 * row + column) * channels + c) * NR);
+        let [g0, g1, g2] = inverse_taps(u(0), u(1), u(2), u(3));
+        [rows[0][column], rows[1][column], rows[2][column]] = [g0, g1, g2];
+    }
+    for (ky, [u0, u1, u2, u3]) in rows.iter().enumerate() {
+        for (kx, g) in inverse_taps(u0, u1, u2, u3).iter().enumerate() {
+            let to = lanes_mut(dkernel, (3 * ky + kx) * stride);
+            for l in 0..NR {
+                to[l] = to[l] + g[l];
+            }
+        }
+    }
+}
+
+/// `G' u` of four positions, for [`NR`] filters.
+#[inline(always)]
+fn inverse_taps<T: Float>(u0: &[T; NR], u1: &[T; NR], u2: &[T; NR], u3: &[T; NR]) -> [[T; NR]; 3] {
+    let half = T::one() / (T::one() + T::one());
+    let mut g = [[T::zero(); NR]; 3];
+    for l in 0..NR {
+        let sum = half * (u1[l] + u2[l]);
+        g[0][l] = u0[l] + sum;
+        g[1][l] = half * (u1[l] - u2[l]);
+        g[2][l] = u3[l] + sum;
+    }
+    g
+}
+
+#[inline(always)]
+fn lanes<T>(from: &[T], at: usize) -> &[T; NR] {
+    from[at..at + NR].try_into().expect("NR elements")
+}
+
+#[inline(always)]
+fn lanes_mut<T>(from: &mut [T], at: usize) -> &mut [T; NR] {
+    (&mut from[at..at + NR]).try_into().expect("NR elements")
+}
