@@ -80,7 +80,7 @@ pub struct Strided<P> {
 /// # Safety
 /// Safe code runs the tile that is given here, so it must be sound on this CPU whenever the contract of [`ColumnFn`] is kept.
 pub unsafe trait HasTile: Sized {
-    /// The fastest tile that this CPU can run; `None` when products go through `matrixmultiply`.
+    /// The fastest tile that this CPU can run; `None` for `f64`, whose products go through `matrixmultiply`.
     fn tile() -> Option<Tile<Self>>;
 }
 
