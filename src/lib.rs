@@ -116,6 +116,7 @@
 #![warn(missing_docs)]
 
 pub mod activations;
+mod aligned;
 pub mod data;
 mod error;
 pub mod gradcheck;

@@ -96,7 +96,7 @@ impl<'a, T: Float + HasTile> Winograd<'a, T> {
         );
     }
 
-    /// Transforms the kernel for [`input_gradient`](Winograd::input_gradient): `U': [cin / NR, 16, cout, NR]`.
+    /// Transforms the kernel for [`gradients`](Winograd::gradients): `U': [cin / NR, 16, cout, NR]`.
     pub fn pack_transposed(&self, kernel: &[T], packed: &mut [T]) {
         let Conv { channels, filters, .. } = *self.conv;
         self.check_kernel(kernel, packed);
@@ -136,10 +136,12 @@ impl<'a, T: Float + HasTile> Winograd<'a, T> {
         epilogue: impl Fn(&mut [T]),
     ) {
         let Conv { channels, .. } = *self.conv;
+        let n = self.conv.samples(x, y);
+        assert_eq!(packed.len(), self.packed_len(), "the packed kernel");
         let (v, rest) = scratch.split_at_mut(POSITIONS * self.capacity() * channels);
         let (m, lines) = rest.split_at_mut(POSITIONS * self.capacity() * NR);
         let steps = self.steps(channels);
-        for block in self.blocks(x.len() / self.conv.input_len()) {
+        for block in self.blocks(n) {
             let tiles = block.len() * self.tiles[1];
             self.transform_input(x, block.clone(), v, lines);
             for (panel, u) in packed.chunks_exact(POSITIONS * channels * NR).enumerate() {
@@ -173,8 +175,12 @@ impl<'a, T: Float + HasTile> Winograd<'a, T> {
         let (v, rest) = scratch.split_at_mut(POSITIONS * self.capacity() * channels);
         let (dm, rest) = rest.split_at_mut(POSITIONS * self.capacity() * filters);
         let (du, lines) = rest.split_at_mut(self.packed_len());
-        if let Some((_, dx)) = &mut input {
+        if dy.is_empty() {
+            return;
+        }
+        if let Some((packed, dx)) = &mut input {
             self.conv.samples(dx, dy);
+            assert_eq!(packed.len(), self.packed_len(), "the packed kernel");
             dx.fill(T::zero());
         }
         for (i, block) in self.blocks(dy.len() / self.conv.output_len()).enumerate() {

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use crate::{
     Activation, Error, Initializer, Result, Scalar, Shape,
+    aligned::Aligned,
     kernels::Pass,
     params::{ParamId, ParamLayout},
     rng::{self, Rng},
@@ -330,14 +331,11 @@ pub struct Taped<'a, T> {
 
 /// Memory that a layer computes in; what it holds does not outlive the call.
 #[derive(Debug, Default)]
-pub struct Scratch<T>(Vec<T>);
+pub struct Scratch<T>(Aligned<T>);
 
 impl<T: Scalar> Scratch<T> {
-    /// `len` elements of any value. Grown once, then reused.
+    /// `len` elements of any value, at the start of a cache line. Grown once, then reused.
     pub fn take(&mut self, len: usize) -> &mut [T] {
-        if self.0.len() < len {
-            self.0.resize(len, T::zero());
-        }
-        &mut self.0[..len]
+        self.0.grown(len)
     }
 }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::graph::Graph;
 use crate::{
     Scalar,
+    aligned::Aligned,
     layers::{Params, Pass},
 };
 
@@ -52,7 +53,8 @@ pub(crate) struct Packed<T> {
 struct Form<T> {
     node: usize,
     pass: Pass,
-    values: Vec<T>,
+    len: usize,
+    values: Aligned<T>,
 }
 
 impl<T: Scalar> Packed<T> {
@@ -60,7 +62,10 @@ impl<T: Scalar> Packed<T> {
     pub fn new(graph: &Graph, passes: &[Pass]) -> Self {
         let form = |&pass| {
             let nodes = graph.nodes.iter().enumerate();
-            nodes.map(move |(node, _)| Form { node, pass, values: vec![T::zero(); Self::len(graph, node, pass)] })
+            nodes.map(move |(node, _)| {
+                let len = Self::len(graph, node, pass);
+                Form { node, pass, len, values: Aligned::zeros(len) }
+            })
         };
         Packed { forms: passes.iter().flat_map(form).collect() }
     }
@@ -79,14 +84,14 @@ impl<T: Scalar> Packed<T> {
     /// Brings the weights into their forms.
     pub fn pack(&mut self, graph: &Graph, params: &[T]) {
         let params = Params { values: params, layout: &graph.layout };
-        self.forms.par_iter_mut().filter(|form| !form.values.is_empty()).for_each(|form| {
-            graph.nodes[form.node].methods::<T>().pack(params, form.pass, &mut form.values);
+        self.forms.par_iter_mut().filter(|form| form.len > 0).for_each(|form| {
+            graph.nodes[form.node].methods::<T>().pack(params, form.pass, form.values.grown(form.len));
         });
     }
 
     /// The weights of a layer for a pass.
     pub fn of(&self, node: usize, pass: Pass) -> &[T] {
         let form = self.forms.iter().find(|form| (form.node, form.pass) == (node, pass));
-        form.map_or(&[], |form| &form.values)
+        form.map_or(&[], |form| form.values.get(form.len))
     }
 }
