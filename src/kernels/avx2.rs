@@ -10,7 +10,7 @@ use super::{
 const ROWS: usize = 6;
 
 /// It needs AVX2 and FMA.
-pub const TILE: Tile<f32> = Tile { rows: ROWS, column };
+pub const TILE: Tile<f32> = Tile { rows: ROWS, column, peak };
 
 /// See [`ColumnFn`](super::tile::ColumnFn).
 #[target_feature(enable = "avx2,fma")]
@@ -24,6 +24,13 @@ unsafe fn column(
 ) {
     // SAFETY: the contract is passed on unchanged.
     unsafe { microkernel::column::<[__m256; 2], ROWS>(rows, a, steps, b, init, c) }
+}
+
+/// See [`PeakFn`](super::tile::PeakFn).
+#[target_feature(enable = "avx2,fma")]
+unsafe fn peak(steps: usize) -> usize {
+    // SAFETY: the contract is passed on unchanged.
+    unsafe { microkernel::peak::<[__m256; 2], ROWS>(steps) }
 }
 
 impl Row for [__m256; 2] {

@@ -15,7 +15,7 @@ use super::{
 const ROWS: usize = 10;
 
 /// It needs AVX-512F.
-pub const TILE: Tile<f32> = Tile { rows: ROWS, column };
+pub const TILE: Tile<f32> = Tile { rows: ROWS, column, peak };
 
 /// See [`ColumnFn`](super::tile::ColumnFn).
 #[target_feature(enable = "avx512f")]
@@ -29,6 +29,13 @@ unsafe fn column(
 ) {
     // SAFETY: the contract is passed on unchanged.
     unsafe { microkernel::column::<__m512, ROWS>(rows, a, steps, b, init, c) }
+}
+
+/// See [`PeakFn`](super::tile::PeakFn).
+#[target_feature(enable = "avx512f")]
+unsafe fn peak(steps: usize) -> usize {
+    // SAFETY: the contract is passed on unchanged.
+    unsafe { microkernel::peak::<__m512, ROWS>(steps) }
 }
 
 impl Row for __m512 {

@@ -1,17 +1,17 @@
 //! The loops of a register tile, written once for all kinds of vectors.
 
-use std::array;
+use std::{array, hint::black_box};
 
-use super::tile::{MAX_ROWS, Steps, Strided};
+use super::tile::{MAX_ROWS, NR, Steps, Strided};
 
-/// [`NR`](super::tile::NR) numbers in vector registers: a row of B, or the sums of a row of C.
+/// [`NR`] numbers in vector registers: a row of B, or the sums of a row of C.
 pub trait Row: Copy {
     /// # Safety
-    /// `from` must be readable for [`NR`](super::tile::NR) elements. The CPU must have the vectors.
+    /// `from` must be readable for [`NR`] elements. The CPU must have the vectors.
     unsafe fn load(from: *const f32) -> Self;
 
     /// # Safety
-    /// `to` must be writable for [`NR`](super::tile::NR) elements. The CPU must have the vectors.
+    /// `to` must be writable for [`NR`] elements. The CPU must have the vectors.
     unsafe fn store(self, to: *mut f32);
 
     /// `self + factor * row`
@@ -126,4 +126,34 @@ unsafe fn tile<R: Row, const ROWS: usize>(
         // SAFETY: the rows of C are writable for NR elements, says the contract.
         unsafe { sums[r].store(c[r]) };
     }
+}
+
+/// A [`PeakFn`](super::tile::PeakFn) on `ROWS` rows of sums.
+///
+/// # Safety
+/// The CPU must have the vectors of `R`.
+#[inline(always)]
+pub unsafe fn peak<R: Row, const ROWS: usize>(steps: usize) -> usize {
+    // Sums that differ, or the compiler would make one of them. They stay as they are: what is added to them is less than
+    // half of their last bit.
+    let mut numbers: [[f32; NR]; ROWS] = black_box(array::from_fn(|r| array::from_fn(|j| (1 + r * NR + j) as f32)));
+    let factor = black_box(f32::EPSILON / 8.0);
+    // SAFETY: a row of numbers is readable for NR elements.
+    let mut sums = unsafe { [R::load(numbers[0].as_ptr()); ROWS] };
+    for (sum, numbers) in sums.iter_mut().zip(&numbers) {
+        // SAFETY: as above.
+        *sum = unsafe { R::load(numbers.as_ptr()) };
+    }
+    for _ in 0..steps {
+        for sum in &mut sums {
+            // SAFETY: the CPU has the vectors, says the contract.
+            *sum = unsafe { sum.add_product(factor, *sum) };
+        }
+    }
+    for (sum, numbers) in sums.into_iter().zip(&mut numbers) {
+        // SAFETY: a row of numbers is writable for NR elements.
+        unsafe { sum.store(numbers.as_mut_ptr()) };
+    }
+    black_box(numbers);
+    2 * steps * ROWS * NR
 }

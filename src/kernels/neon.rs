@@ -12,7 +12,11 @@ use super::{
 
 const ROWS: usize = 6;
 
-pub const TILE: Tile<f32> = Tile { rows: ROWS, column: microkernel::column::<[float32x4_t; 4], ROWS> };
+pub const TILE: Tile<f32> = Tile {
+    rows: ROWS,
+    column: microkernel::column::<[float32x4_t; 4], ROWS>,
+    peak: microkernel::peak::<[float32x4_t; 4], ROWS>,
+};
 
 impl Row for [float32x4_t; 4] {
     #[inline(always)]

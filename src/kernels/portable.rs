@@ -10,7 +10,8 @@ use super::{
 
 const ROWS: usize = 2;
 
-pub const TILE: Tile<f32> = Tile { rows: ROWS, column: microkernel::column::<[f32; NR], ROWS> };
+pub const TILE: Tile<f32> =
+    Tile { rows: ROWS, column: microkernel::column::<[f32; NR], ROWS>, peak: microkernel::peak::<[f32; NR], ROWS> };
 
 impl Row for [f32; NR] {
     #[inline(always)]

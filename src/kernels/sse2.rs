@@ -15,7 +15,12 @@ use super::{
 
 const ROWS: usize = 2;
 
-pub const TILE: Tile<f32> = Tile { rows: ROWS, column: microkernel::column::<[__m128; 4], ROWS> };
+pub const TILE: Tile<f32> = Tile {
+    rows: ROWS,
+    column: microkernel::column::<[__m128; 4], ROWS>,
+    // Without a row of B there is room for a third row of sums, which the latency of a multiplication and an addition needs.
+    peak: microkernel::peak::<[__m128; 4], 3>,
+};
 
 impl Row for [__m128; 4] {
     #[inline(always)]

@@ -54,6 +54,8 @@ pub struct Tile<T> {
     pub rows: usize,
     /// Computes tiles below each other.
     pub column: ColumnFn<T>,
+    /// Computes as fast as the CPU can.
+    pub peak: PeakFn,
 }
 
 /// Computes any number of `rows` by [`NR`] columns, tile by tile: `C = init + A B`, where `init: [NR]` is added to every row,
@@ -65,6 +67,21 @@ pub struct Tile<T> {
 /// must not overlap. `init`, unless null, must be readable for `NR` elements. The CPU must have the features of the kernel.
 pub type ColumnFn<T> =
     unsafe fn(rows: usize, a: Strided<*const T>, steps: &Steps, b: *const T, init: *const T, c: Strided<*mut T>);
+
+/// Makes multiply-adds on registers alone, enough independent ones that none waits for another, and returns how many floating-point
+/// operations they were.
+///
+/// # Safety
+/// The CPU must have the features of the kernel.
+pub type PeakFn = unsafe fn(steps: usize) -> usize;
+
+/// Computes for `steps` steps as fast as one core can: multiply-adds of `f32` on registers alone. Returns how many floating-point
+/// operations they were, two for each multiply-add; by the time it takes, they are the peak that no product exceeds.
+pub fn peak_flops(steps: usize) -> usize {
+    let tile = f32::tile().expect("every CPU has a tile for f32");
+    // SAFETY: `HasTile` gives a tile that is sound on this CPU.
+    unsafe { (tile.peak)(steps) }
+}
 
 /// Rows a constant distance apart: row `r` starts at `start + r * stride`.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +95,8 @@ pub struct Strided<P> {
 /// Numbers that may have a register tile.
 ///
 /// # Safety
-/// Safe code runs the tile that is given here, so it must be sound on this CPU whenever the contract of [`ColumnFn`] is kept.
+/// Safe code runs the tile that is given here, so it must be sound on this CPU whenever the contracts of [`ColumnFn`]
+/// and [`PeakFn`] are kept.
 pub unsafe trait HasTile: Sized {
     /// The fastest tile that this CPU can run; `None` for `f64`, whose products go through `matrixmultiply`.
     fn tile() -> Option<Tile<Self>>;
@@ -173,6 +191,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_peak_counts_two_operations_for_each_multiply_add() {
+        assert_eq!(peak_flops(0), 0);
+        let rows = peak_flops(1) / (2 * NR);
+        assert!((1..=MAX_ROWS).contains(&rows), "{rows} rows");
+        assert_eq!(peak_flops(1000), 1000 * 2 * NR * rows);
     }
 
     /// Operands of a product of up to 30 rows, whose rows of A start less than 100 elements into it.

@@ -147,6 +147,14 @@ impl<T: Scalar> Model<T> {
         Tensor::new(info.shape, self.params()[info.range()].to_vec()).expect("a weight has its declared shape")
     }
 
+    /// How many samples of a batch a thread takes through the layers at a time.
+    ///
+    /// As many as a core's cache has room for the activations of. It follows from the layers alone, since the order of additions
+    /// depends on it, and so the bits. A layer that needs the whole batch, such as [`Dense`](crate::layers::Dense), gets it.
+    pub fn shard_size(&self) -> usize {
+        self.graph.shard
+    }
+
     /// The model's answers to `x: [n, ..input]`: `[n, ..output]`.
     ///
     /// `x` is a tensor of the model's numbers, or of bytes. Nothing is allocated but the result, once the model has predicted before.
