@@ -1,13 +1,16 @@
-//! A convolution and its gradients on one core, and the same by im2col and `matrixmultiply`. Throughput is in FLOP.
+//! A convolution and its gradients on one core, by the algorithm that is chosen, and the same by the others. Throughput is in FLOP
+//! of the direct algorithm, whatever computes them.
 
 use std::{hint::black_box, time::Duration};
 
 use cornu::{
     Tensor,
     kernels::{
-        Window,
+        Pass, Window,
         conv::{self, Conv},
+        conv_direct::DirectConv,
         conv_im2col,
+        conv_winograd::Winograd,
     },
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -34,58 +37,59 @@ fn benches(c: &mut Criterion) {
 }
 
 fn bench(c: &mut Criterion, name: &str, conv: &Conv, n: usize) {
+    let direct = DirectConv::<f32>::new(conv).expect("f32 has a tile");
     let random = |len: usize, seed| Tensor::<f32>::random_uniform([len], -1.0, 1.0, seed).into_data();
     let (mut x, mut y) = (random(n * conv.input_len(), 0), random(n * conv.output_len(), 1));
     let (kernel, bias) = (random(conv.kernel_len(), 2), random(conv.filters, 3));
     let mut dkernel = vec![0.0; kernel.len()];
-    let mut scratch = vec![0.0; conv.scratch_len::<f32>().max(conv_im2col::scratch_len::<f32>(conv))];
+    let scratch_len = [conv.scratch_len::<f32>(), direct.scratch_len(), conv_im2col::scratch_len::<f32>(conv)];
+    let mut scratch = vec![0.0; scratch_len.into_iter().max().unwrap_or(0)];
+    let [forward, backward] = [Pass::Forward, Pass::Backward].map(|pass| {
+        let mut packed = vec![0.0; conv.packed_len::<f32>(pass)];
+        conv.pack(&kernel, pass, &mut packed);
+        packed
+    });
     let shard = shard(conv).min(n);
     let (inputs, outputs) = (shard * conv.input_len(), shard * conv.output_len());
 
     let mut group = c.benchmark_group(name);
     group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    group.throughput(Throughput::Elements((n * conv.flops()) as u64));
-    group.bench_function("forward", |b| {
-        b.iter(|| {
-            for (x, y) in black_box(&x).chunks(inputs).zip(black_box(&mut y).chunks_mut(outputs)) {
-                conv::forward(conv, x, black_box(&kernel), Some(&bias), y, &mut scratch, |_| {});
-            }
+    // Calls `f` for each shard, with x, which it may overwrite, and y.
+    let mut run = |name: &str, products: usize, f: &mut dyn FnMut(&mut [f32], &mut [f32])| {
+        group.throughput(Throughput::Elements((products * n * conv.flops()) as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let shards = black_box(&mut x).chunks_mut(inputs).zip(black_box(&mut y).chunks_mut(outputs));
+                shards.for_each(|(x, y)| f(x, y));
+            });
         });
+    };
+    run("forward", 1, &mut |x, y| conv::forward(conv, x, &forward, Some(&bias), y, &mut scratch, |_| {}));
+    run("kernel gradient", 1, &mut |x, dy| conv::kernel_gradient(conv, x, dy, &mut dkernel, &mut scratch));
+    run("input gradient", 1, &mut |dx, dy| conv::input_gradient(conv, &backward, dy, dx, &mut scratch));
+    let mut dx = vec![0.0; inputs];
+    run("both gradients", 2, &mut |x, dy| {
+        let dx = &mut dx[..x.len()];
+        conv::gradients(conv, (x, &mut dkernel), dy, (&backward, dx), &mut scratch);
     });
-    group.bench_function("kernel gradient", |b| {
-        b.iter(|| {
-            for (x, dy) in black_box(&x).chunks(inputs).zip(black_box(&y).chunks(outputs)) {
-                conv::kernel_gradient(conv, x, dy, black_box(&mut dkernel), &mut scratch);
-            }
-        });
+
+    if Winograd::<f32>::new(conv).is_some() {
+        let (mut panels, mut transposed) = (vec![0.0; direct.packed_len()], vec![0.0; direct.transposed_len()]);
+        direct.pack(&kernel, &mut panels);
+        direct.pack_transposed(&kernel, &mut transposed);
+        run("forward, direct", 1, &mut |x, y| direct.forward(x, &panels, Some(&bias), y, &mut scratch, |_| {}));
+        run("kernel gradient, direct", 1, &mut |x, dy| direct.kernel_gradient(x, dy, &mut dkernel, &mut scratch));
+        run("input gradient, direct", 1, &mut |dx, dy| direct.input_gradient(&transposed, dy, dx, &mut scratch));
+    }
+
+    run("forward, im2col", 1, &mut |x, y| {
+        conv_im2col::forward(conv, x, &kernel, Some(&bias), y, &mut scratch, |_| {});
     });
-    group.bench_function("input gradient", |b| {
-        b.iter(|| {
-            for (dx, dy) in black_box(&mut x).chunks_mut(inputs).zip(black_box(&y).chunks(outputs)) {
-                conv::input_gradient(conv, black_box(&kernel), dy, dx, &mut scratch);
-            }
-        });
+    run("kernel gradient, im2col", 1, &mut |x, dy| {
+        conv_im2col::kernel_gradient(conv, x, dy, &mut dkernel, &mut scratch);
     });
-    group.bench_function("forward by im2col", |b| {
-        b.iter(|| {
-            for (x, y) in black_box(&x).chunks(inputs).zip(black_box(&mut y).chunks_mut(outputs)) {
-                conv_im2col::forward(conv, x, black_box(&kernel), Some(&bias), y, &mut scratch, |_| {});
-            }
-        });
-    });
-    group.bench_function("kernel gradient by im2col", |b| {
-        b.iter(|| {
-            for (x, dy) in black_box(&x).chunks(inputs).zip(black_box(&y).chunks(outputs)) {
-                conv_im2col::kernel_gradient(conv, x, dy, black_box(&mut dkernel), &mut scratch);
-            }
-        });
-    });
-    group.bench_function("input gradient by im2col", |b| {
-        b.iter(|| {
-            for (dx, dy) in black_box(&mut x).chunks_mut(inputs).zip(black_box(&y).chunks(outputs)) {
-                conv_im2col::input_gradient(conv, black_box(&kernel), dy, dx, &mut scratch);
-            }
-        });
+    run("input gradient, im2col", 1, &mut |dx, dy| {
+        conv_im2col::input_gradient(conv, &kernel, dy, dx, &mut scratch);
     });
     group.finish();
 }

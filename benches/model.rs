@@ -5,28 +5,27 @@ use std::{hint::black_box, time::Duration};
 use cornu::prelude::*;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
-/// The batch of the reference model.
-const BATCH: usize = 64;
-
 /// Enough that what fit sets up, once for all steps, does not count.
 const STEPS: usize = 20;
 
 fn fit(c: &mut Criterion) {
-    let n = STEPS * BATCH;
-    let x = images(n);
-    let y = Labels::from((0..n).map(|i| (i % 10) as u8).collect::<Vec<_>>());
-    let options = Fit::new().batch_size(BATCH).verbose(0);
     let mut group = c.benchmark_group("fit");
-    group.sample_size(20).measurement_time(Duration::from_secs(10));
-    group.throughput(Throughput::Elements(n as u64));
-    group.bench_function(format!("{STEPS} steps of {BATCH}"), |b| {
-        // A new model each time, so that each run does the same arithmetic.
-        b.iter_batched_ref(
-            model,
-            |model| model.fit(&x, &y, options.clone()).expect("the data fits"),
-            BatchSize::PerIteration,
-        );
-    });
+    group.sample_size(10).measurement_time(Duration::from_secs(10));
+    for batch in [16, 64, 256, 1024] {
+        let n = STEPS * batch;
+        let x = images(n);
+        let y = Labels::from((0..n).map(|i| (i % 10) as u8).collect::<Vec<_>>());
+        let options = Fit::new().batch_size(batch).verbose(0);
+        group.throughput(Throughput::Elements(n as u64));
+        group.bench_function(format!("{STEPS} steps of {batch}"), |b| {
+            // A new model each time, so that each run does the same arithmetic.
+            b.iter_batched_ref(
+                model,
+                |model| model.fit(&x, &y, options.clone()).expect("the data fits"),
+                BatchSize::PerIteration,
+            );
+        });
+    }
     group.finish();
 }
 
@@ -41,6 +40,10 @@ fn predict(c: &mut Criterion) {
             b.iter(|| model.predict_with(black_box(&x), n).expect("the images fit"))
         });
     }
+    let x = images(10_000);
+    group.sample_size(10).measurement_time(Duration::from_secs(5));
+    group.throughput(Throughput::Elements(10_000));
+    group.bench_function("10,000", |b| b.iter(|| model.predict(black_box(&x)).expect("the images fit")));
     group.finish();
 }
 

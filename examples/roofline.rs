@@ -4,17 +4,18 @@
 //! cargo run --release --example roofline
 //! ```
 //!
-//! The first lines of the output are the two roofs: how many floating-point operations the cores make if they never wait for memory
-//! (multiply-adds on registers alone), and how many bytes the memory delivers if it is all that counts (the triad
-//! `a = b + s c` of STREAM on arrays beyond any cache; the read of `a` that most CPUs make before they write it is not
-//! counted). Both are the best of many runs.
+//! The first lines of the output are the two roofs, each the best of many runs: how many floating-point operations the cores make
+//! if they never wait for memory (multiply-adds on registers alone), and how many bytes the memory delivers (the triad
+//! `a = b + s c` of [STREAM](https://www.cs.virginia.edu/stream/) on arrays beyond any cache; the read of `a` that most CPUs make
+//! before they write it is not counted).
 //!
 //! A line of the table is one pass of one layer over the samples that the executor gives it at a time: a shard for
 //! convolutions and poolings, the batch for the dense layer. Its time is the median of many runs.
 //!
 //! - `MFLOP/sample` counts a multiplication and an addition as two, and the taps in the padding, too. A pooling only compares.
 //! - `of peak` is the share of the first roof, of one thread. Where it is high, the arithmetic is the limit.
-//! - `kB/sample` is what the kernel is given, each element counted once, or twice if it has to be read and written; weights are shared by the samples.
+//! - `kB/sample` is what the kernel is given, each element counted once, or twice if it is both read and written; weights
+//!   are shared by the samples.
 //! - `GB/s` is that by the time. The samples of a shard stay in the cache, so it can be more than what the memory delivers.
 //!   Where `of peak` is low and `GB/s` is near the second roof or above it, the data is the limit.
 //!
