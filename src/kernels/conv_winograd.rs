@@ -578,14 +578,14 @@ fn transform_taps<T: Float>([g0, g1, g2]: [&[T; NR]; 3], half: T) -> [[T; NR]; 4
 /// Adds `G' u G` for channel `c` and a panel of filters; the taps of `dkernel` are `stride` apart.
 #[inline(always)]
 fn add_inverse_kernel<T: Float>(du: &[T], channels: usize, c: usize, dkernel: &mut [T], stride: usize) {
-    let mut rows = [[[T::zero(); NR]; 4]; 3];
-    for column in 0..4 {
-        let u = |row: usize| lanes(du, ((4 * row + column) * channels + c) * NR);
-        let [g0, g1, g2] = inverse_taps(u(0), u(1), u(2), u(3));
-        [rows[0][column], rows[1][column], rows[2][column]] = [g0, g1, g2];
+    let mut columns = [[[T::zero(); NR]; 3]; 4];
+    for (i, column) in columns.iter_mut().enumerate() {
+        let u = |row: usize| lanes(du, ((4 * row + i) * channels + c) * NR);
+        *column = inverse_taps(u(0), u(1), u(2), u(3));
     }
-    for (ky, [u0, u1, u2, u3]) in rows.iter().enumerate() {
-        for (kx, g) in inverse_taps(u0, u1, u2, u3).iter().enumerate() {
+    let [c0, c1, c2, c3] = &columns;
+    for ky in 0..3 {
+        for (kx, g) in inverse_taps(&c0[ky], &c1[ky], &c2[ky], &c3[ky]).iter().enumerate() {
             let to = lanes_mut(dkernel, (3 * ky + kx) * stride);
             for l in 0..NR {
                 to[l] = to[l] + g[l];

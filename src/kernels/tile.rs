@@ -39,7 +39,8 @@ impl Steps {
     /// When a step lies further than any memory reaches.
     pub fn new(count: [usize; 3], a: [usize; 3], b: [usize; 3]) -> Self {
         let far = |strides: [usize; 3]| {
-            let mut loops = count.iter().zip(strides).map(|(&count, stride)| count.saturating_sub(1).checked_mul(stride));
+            let mut loops =
+                count.iter().zip(strides).map(|(&count, stride)| count.saturating_sub(1).checked_mul(stride));
             loops.try_fold(0_usize, |sum, distance| sum.checked_add(distance?)).expect("steps within memory")
         };
         let reach = count.iter().all(|&count| count > 0).then(|| [far(a), far(b)]);

@@ -150,7 +150,8 @@ fn check_not_finite(conv: &Conv, n: usize, at: Index, value: f32) {
     });
     for ik in 0..kernel.len() {
         let (c, f) = (ik / conv.filters % conv.channels, ik % conv.filters);
-        assert!(!(through_x[ik] && of_x[ik].is_finite()) && !(through_dy[ik] && of_dy[ik].is_finite()), "at {ik}");
+        assert!(!(through_x[ik] && of_x[ik].is_finite()), "{} at {ik}, which sees {value}", of_x[ik]);
+        assert!(!(through_dy[ik] && of_dy[ik].is_finite()), "{} at {ik}, which sees {value}", of_dy[ik]);
         assert!(of_x[ik].is_finite() || c == ax % conv.channels, "{} at {ik}, another channel", of_x[ik]);
         assert!(of_dy[ik].is_finite() || f == ay % conv.filters, "{} at {ik}, another filter", of_dy[ik]);
     }
