@@ -34,34 +34,40 @@ pub unsafe fn column<R: Row, const MOST: usize>(
     init: *const f32,
     c: Strided<*mut f32>,
 ) {
+    // Tiles as equal as can be: a small last one would waste its time waiting for itself.
+    let tiles = rows.div_ceil(MOST);
+    let (least, larger) = (rows / tiles.max(1), rows % tiles.max(1));
     let mut done = 0;
-    while done < rows {
-        // Tiles as equal as can be: a small last one would waste its time waiting for itself.
-        let left = rows - done;
-        let take = left.div_ceil(left.div_ceil(MOST));
+    for i in 0..tiles {
+        let take = least + usize::from(i < larger);
         // SAFETY: rows `done..done + take` are among those of the contract, which are readable, and so within one allocation.
         unsafe {
             let (a_start, c_start) = (a.start.add(done * a.stride), c.start.add(done * c.stride));
-            let a_row = |r| a_start.add(r * a.stride);
-            let c_row = |r| c_start.add(r * c.stride);
-            dispatch::<R, MOST>(take, a_row, steps, b, init, c_row);
+            dispatch::<R, MOST>(
+                take,
+                Strided { start: a_start, stride: a.stride },
+                steps,
+                b,
+                init,
+                Strided { start: c_start, stride: c.stride },
+            );
         }
         done += take;
     }
 }
 
-/// Computes one tile of `rows` rows, which start where `a` and `c` say.
+/// Computes one tile of `rows` rows.
 ///
 /// # Safety
 /// As for [`tile`].
 #[inline(always)]
 unsafe fn dispatch<R: Row, const MOST: usize>(
     rows: usize,
-    a: impl Fn(usize) -> *const f32,
+    a: Strided<*const f32>,
     steps: &Steps,
     b: *const f32,
     init: *const f32,
-    c: impl Fn(usize) -> *mut f32,
+    c: Strided<*mut f32>,
 ) {
     const { assert!(MOST <= MAX_ROWS) };
     // So that tiles of more rows are not compiled.
@@ -69,16 +75,16 @@ unsafe fn dispatch<R: Row, const MOST: usize>(
     // SAFETY: the contract is passed on for as many rows as there are.
     unsafe {
         match rows {
-            1 => tile::<R, 1>(array::from_fn(a), steps, b, init, array::from_fn(c)),
-            2 => tile::<R, 2>(array::from_fn(a), steps, b, init, array::from_fn(c)),
-            3 => tile::<R, 3>(array::from_fn(a), steps, b, init, array::from_fn(c)),
-            4 => tile::<R, 4>(array::from_fn(a), steps, b, init, array::from_fn(c)),
-            5 => tile::<R, 5>(array::from_fn(a), steps, b, init, array::from_fn(c)),
-            6 => tile::<R, 6>(array::from_fn(a), steps, b, init, array::from_fn(c)),
-            7 => tile::<R, 7>(array::from_fn(a), steps, b, init, array::from_fn(c)),
-            8 => tile::<R, 8>(array::from_fn(a), steps, b, init, array::from_fn(c)),
-            9 => tile::<R, 9>(array::from_fn(a), steps, b, init, array::from_fn(c)),
-            10 => tile::<R, 10>(array::from_fn(a), steps, b, init, array::from_fn(c)),
+            1 => tile::<R, 1>(a, steps, b, init, c),
+            2 => tile::<R, 2>(a, steps, b, init, c),
+            3 => tile::<R, 3>(a, steps, b, init, c),
+            4 => tile::<R, 4>(a, steps, b, init, c),
+            5 => tile::<R, 5>(a, steps, b, init, c),
+            6 => tile::<R, 6>(a, steps, b, init, c),
+            7 => tile::<R, 7>(a, steps, b, init, c),
+            8 => tile::<R, 8>(a, steps, b, init, c),
+            9 => tile::<R, 9>(a, steps, b, init, c),
+            10 => tile::<R, 10>(a, steps, b, init, c),
             _ => {}
         }
     }
@@ -90,19 +96,20 @@ unsafe fn dispatch<R: Row, const MOST: usize>(
 /// The contract of [`ColumnFn`](super::tile::ColumnFn) for `ROWS` rows.
 #[inline(always)]
 unsafe fn tile<R: Row, const ROWS: usize>(
-    a: [*const f32; ROWS],
+    a: Strided<*const f32>,
     steps: &Steps,
     b: *const f32,
     init: *const f32,
-    c: [*mut f32; ROWS],
+    c: Strided<*mut f32>,
 ) {
-    let begin = |c: *mut f32| if init.is_null() { c.cast_const() } else { init };
     // SAFETY: `init` or the rows of C are readable for NR elements, says the contract.
-    let mut sums = unsafe { [R::load(begin(c[0])); ROWS] };
-    for (sum, &c) in sums.iter_mut().zip(&c) {
-        // SAFETY: as above.
-        *sum = unsafe { R::load(begin(c)) };
-    }
+    let mut sums = unsafe {
+        if init.is_null() {
+            array::from_fn::<_, ROWS, _>(|r| R::load(c.start.add(r * c.stride)))
+        } else {
+            [R::load(init); ROWS]
+        }
+    };
     let [outer, middle, inner] = steps.count;
     for i in 0..outer {
         for j in 0..middle {
@@ -113,8 +120,8 @@ unsafe fn tile<R: Row, const ROWS: usize>(
                 // of A, NR for B.
                 unsafe {
                     let row = R::load(b.add(at_b));
-                    for r in 0..ROWS {
-                        sums[r] = sums[r].add_product(*a[r].add(at_a), row);
+                    for (r, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.add_product(*a.start.add(at_a + r * a.stride), row);
                     }
                 }
                 at_a += steps.a[2];
@@ -122,9 +129,9 @@ unsafe fn tile<R: Row, const ROWS: usize>(
             }
         }
     }
-    for r in 0..ROWS {
+    for (r, sum) in sums.into_iter().enumerate() {
         // SAFETY: the rows of C are writable for NR elements, says the contract.
-        unsafe { sums[r].store(c[r]) };
+        unsafe { sum.store(c.start.add(r * c.stride)) };
     }
 }
 
