@@ -5,7 +5,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use crate::{
     Result, Scalar, Shape,
     kernels::simd::vectorized,
-    layers::{Backward, Build, Forward, Layer, LayerConfig, Taped},
+    layers::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped},
     tensor::{View, ViewMut},
 };
 
@@ -162,8 +162,13 @@ impl Activation {
         }
     }
 
+    /// Whether [`backward`](Activation::backward) reads `y`.
+    pub fn needs_output(&self) -> bool {
+        *self != Activation::Linear && !self.needs_input()
+    }
+
     /// Overwrites `dy` with the gradient to `z`, `dy * f'(z)`, given `y = f(z)`; all are `[.., channels]`. `z` may be
-    /// empty unless [`needs_input`](Activation::needs_input).
+    /// empty unless [`needs_input`](Activation::needs_input), and `y` unless [`needs_output`](Activation::needs_output).
     ///
     /// At the kinks the derivative is Keras's: that of `relu`, `leaky_relu` and `elu` at 0 is the one from the left,
     /// that of `selu` the one from the right.
@@ -291,6 +296,10 @@ impl LayerConfig for Activation {
 
 impl Layer for Activation {
     type Work<T: Scalar> = ();
+
+    fn reads(&self) -> Reads {
+        Reads { x: self.needs_input(), y: self.needs_output() }
+    }
 
     fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), x: View<T>, y: ViewMut<T>) {
         y.data.copy_from_slice(x.data);

@@ -139,7 +139,7 @@ mod tests {
     use super::{compare::STEP, *};
     use crate::{
         Activation, Initializer, Scalar,
-        layers::{Backward, Build, Forward, Layer, MaxPooling2D, Taped},
+        layers::{Backward, Build, Forward, Layer, MaxPooling2D, Reads, Taped},
         params::ParamId,
         tensor::{View, ViewMut},
     };
@@ -158,6 +158,7 @@ mod tests {
         MixesSamples,
         KeepsWork,
         TrustsScratch,
+        ReadsUnasked,
     }
 
     #[derive(Debug)]
@@ -184,6 +185,10 @@ mod tests {
     impl Layer for Built {
         /// A copy of the input.
         type Work<T: Scalar> = Vec<T>;
+
+        fn reads(&self) -> Reads {
+            Reads { x: false, y: false }
+        }
 
         fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Vec<T>, x: View<T>, y: ViewMut<T>) {
             let (w, b) = (cx.param(self.w), cx.param(self.b));
@@ -215,7 +220,8 @@ mod tests {
             if mistake == Affine::Overwrites {
                 cx.grads.of(self.w).fill(T::zero());
             }
-            for (i, (&dy, &x)) in taped.dy.data.iter().zip(&*work).enumerate() {
+            let x = if mistake == Affine::ReadsUnasked { taped.x.data } else { work };
+            for (i, (&dy, &x)) in taped.dy.data.iter().zip(x).enumerate() {
                 let slope = if mistake == Affine::WrongWeightGradient { T::of(1.000_01) } else { T::one() };
                 cx.grads.of(self.w)[i % w.len()] += dy * x * slope;
                 if mistake != Affine::ForgetsBias {
@@ -249,6 +255,7 @@ mod tests {
             (Affine::LeavesInputGradient, "dx[1, 1]", f64::INFINITY),
             (Affine::KeepsWork, "w[", 1e-2),
             (Affine::TrustsScratch, "b[", f64::INFINITY),
+            (Affine::ReadsUnasked, "", 0.5),
         ] {
             let report = check_layer(&mistake, 4).unwrap();
             assert!(report.max_relative_error >= least, "{mistake:?}: {report}");

@@ -156,7 +156,7 @@ impl<L: Layer> Trial<L> {
         let mut grads = before.clone();
         let mut dy = self.dy.clone();
         let (x, params) = self.point.split_at(x_len);
-        let (input, output) = (self.input.batch(self.samples), self.output.batch(self.samples));
+        let input = self.input.batch(self.samples);
         let params = Params { values: params, layout: &self.layout };
         let packed = if dx.is_some() { packed(&self.layer, params, Pass::Backward) } else { Vec::new() };
         let mut cx = Backward {
@@ -165,7 +165,8 @@ impl<L: Layer> Trial<L> {
             packed: &packed,
             params,
         };
-        let taped = Taped { x: View::new(input, x), y: View::new(output, &y), dy: ViewMut::new(output, &mut dy) };
+        // As the executor does: what the layer does not ask for is not there.
+        let taped = Taped::new(self.layer.reads(), self.samples, (self.input, x), (self.output, &y), &mut dy);
         self.layer.backward(&mut cx, &mut self.work, taped, dx.map(|dx| ViewMut::new(input, dx)));
         grads.iter().zip(before).map(|(grad, before)| grad - before).collect()
     }

@@ -34,6 +34,7 @@ mod sse2;
 mod tests;
 pub mod tile;
 mod window;
+mod winograd_transforms;
 
 pub use window::Window;
 

@@ -6,8 +6,8 @@
 //! C[r][j] += sum over steps k of A[r][k] B[k][j]        r < rows, j < NR
 //! ```
 //!
-//! with all of C in registers. The steps are a nest of three loops with strides in A and in B, and row `r` of A starts where the
-//! caller says. This is enough for a convolution and both its gradients to read their operands where they are,
+//! with all of C in registers. The steps are a nest of three loops with strides in A and in B, and the rows of A are a constant
+//! distance apart. This is enough for a convolution and both its gradients to read their operands where they are,
 //! without im2col: the nest walks the taps of a window for the output, the pixels of a batch for the gradient to the kernel,
 //! and the filters for the gradient to the input.
 //!

@@ -1,6 +1,6 @@
 //! [`AveragePooling2D`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Taped, window};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Reads, Taped, window};
 use crate::{
     Result, Scalar, Shape,
     kernels::pool::{self, Pool},
@@ -73,6 +73,10 @@ pub struct BuiltAveragePooling2D(pub(super) Pool);
 
 impl Layer for BuiltAveragePooling2D {
     type Work<T: Scalar> = ();
+
+    fn reads(&self) -> Reads {
+        Reads { x: false, y: false }
+    }
 
     fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), x: View<T>, y: ViewMut<T>) {
         pool::average(&self.0, x.data, y.data);

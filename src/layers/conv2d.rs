@@ -1,6 +1,6 @@
 //! [`Conv2D`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Taped, window};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped, window};
 use crate::{
     Activation, Initializer, Result, Scalar, Shape,
     kernels::{conv, reduce},
@@ -157,6 +157,10 @@ pub struct BuiltConv2D {
 impl Layer for BuiltConv2D {
     /// The input of the activation, where its derivative needs that.
     type Work<T: Scalar> = Vec<T>;
+
+    fn reads(&self) -> Reads {
+        Reads { x: true, y: self.activation.needs_output() }
+    }
 
     fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
         if self.activation.needs_input() { outputs * size_of::<T>() } else { 0 }

@@ -1,6 +1,6 @@
 //! [`Dense`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Scope, Taped};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, Taped};
 use crate::{
     Activation, Initializer, Result, Scalar, Shape,
     kernels::{dense, reduce},
@@ -111,6 +111,10 @@ pub struct BuiltDense {
 impl Layer for BuiltDense {
     /// The input of the activation, where its derivative needs that.
     type Work<T: Scalar> = Vec<T>;
+
+    fn reads(&self) -> Reads {
+        Reads { x: true, y: self.activation.needs_output() }
+    }
 
     fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
         if self.activation.needs_input() { outputs * size_of::<T>() } else { 0 }

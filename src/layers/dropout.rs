@@ -2,7 +2,7 @@
 
 use rand::Rng as _;
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Taped};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
     tensor::{View, ViewMut},
@@ -58,6 +58,10 @@ impl Layer for BuiltDropout {
 
     fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
         outputs * size_of::<bool>()
+    }
+
+    fn reads(&self) -> Reads {
+        Reads { x: false, y: false }
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, kept: &mut Vec<bool>, x: View<T>, y: ViewMut<T>) {

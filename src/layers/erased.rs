@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt::Debug};
 
-use super::{Backward, Forward, Layer, Params, Pass, Scope, Taped};
+use super::{Backward, Forward, Layer, Params, Pass, Reads, Scope, Taped};
 use crate::{
     Scalar,
     tensor::{View, ViewMut},
@@ -12,11 +12,17 @@ use crate::{
 pub trait DynLayer: Erased<f32> + Erased<f64> + Debug + Send + Sync {
     /// [`Layer::scope`].
     fn scope(&self) -> Scope;
+    /// [`Layer::reads`].
+    fn reads(&self) -> Reads;
 }
 
 impl<L: Layer> DynLayer for L {
     fn scope(&self) -> Scope {
         Layer::scope(self)
+    }
+
+    fn reads(&self) -> Reads {
+        Layer::reads(self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`Flatten`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Taped};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
     tensor::{View, ViewMut},
@@ -38,6 +38,10 @@ pub struct Relabel;
 
 impl Layer for Relabel {
     type Work<T: Scalar> = ();
+
+    fn reads(&self) -> Reads {
+        Reads { x: false, y: false }
+    }
 
     fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), x: View<T>, y: ViewMut<T>) {
         y.data.copy_from_slice(x.data);

@@ -177,6 +177,12 @@ pub trait Layer: Debug + Send + Sync + 'static {
         Scope::PerSample
     }
 
+    /// What [`backward`](Layer::backward) reads of the forward pass. What nobody reads is not kept until then, which saves memory
+    /// and the way to it; all is, by default.
+    fn reads(&self) -> Reads {
+        Reads { x: true, y: true }
+    }
+
     /// The bytes that [`Work`](Layer::Work) holds after a forward pass of training whose output has `outputs` elements;
     /// only [`summary`](crate::Model::summary) asks.
     fn work_bytes<T: Scalar>(&self, _outputs: usize) -> usize {
@@ -207,6 +213,15 @@ pub trait Layer: Debug + Send + Sync + 'static {
         taped: Taped<T>,
         dx: Option<ViewMut<T>>,
     );
+}
+
+/// Which parts of [`Taped`] a layer's backward pass reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reads {
+    /// [`Taped::x`].
+    pub x: bool,
+    /// [`Taped::y`].
+    pub y: bool,
 }
 
 /// How a layer sees the batch.
@@ -321,12 +336,22 @@ impl<T> Grads<'_, T> {
 /// What the forward pass saw, and the gradient that comes back.
 #[derive(Debug)]
 pub struct Taped<'a, T> {
-    /// The input.
+    /// The input; it has no samples when [`Layer::reads`] does not ask for it.
     pub x: View<'a, T>,
-    /// The output.
+    /// The output, likewise.
     pub y: View<'a, T>,
     /// The gradient of the loss to the output. The layer may overwrite it: nobody reads it afterwards.
     pub dy: ViewMut<'a, T>,
+}
+
+impl<'a, T> Taped<'a, T> {
+    /// `n` samples, of which a layer gets what it reads.
+    pub(crate) fn new(reads: Reads, n: usize, x: (Shape, &'a [T]), y: (Shape, &'a [T]), dy: &'a mut [T]) -> Self {
+        let view = |read: bool, (sample, data): (Shape, &'a [T])| {
+            if read { View::new(sample.batch(n), data) } else { View::new(sample.batch(0), &[]) }
+        };
+        Taped { x: view(reads.x, x), y: view(reads.y, y), dy: ViewMut::new(y.0.batch(n), dy) }
+    }
 }
 
 /// Memory that a layer computes in; what it holds does not outlive the call.

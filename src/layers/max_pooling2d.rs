@@ -1,6 +1,6 @@
 //! [`MaxPooling2D`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Taped, window};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Reads, Taped, window};
 use crate::{
     Activation, Result, Scalar, Shape,
     kernels::pool::{self, Pool},
@@ -76,6 +76,10 @@ pub struct BuiltMaxPooling2D {
 impl Layer for BuiltMaxPooling2D {
     /// The number of the tap that won, for each output.
     type Work<T: Scalar> = Vec<u32>;
+
+    fn reads(&self) -> Reads {
+        Reads { x: false, y: self.activation.needs_output() }
+    }
 
     fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
         outputs * size_of::<u32>()

@@ -26,7 +26,9 @@ pub use dropout::{BuiltDropout, Dropout};
 pub use flatten::{Flatten, Relabel};
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling2d::{BuiltGlobalMaxPooling2D, GlobalMaxPooling2D};
-pub use layer::{Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Params, Scope, Scratch, Taped};
+pub use layer::{
+    Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Params, Reads, Scope, Scratch, Taped,
+};
 pub use max_pooling2d::{BuiltMaxPooling2D, MaxPooling2D};
 pub use pair::Pair;
 pub use rescaling::Rescaling;

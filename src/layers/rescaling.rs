@@ -1,6 +1,6 @@
 //! [`Rescaling`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Taped};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
     tensor::{View, ViewMut},
@@ -58,6 +58,10 @@ impl LayerConfig for Rescaling {
 
 impl Layer for Rescaling {
     type Work<T: Scalar> = ();
+
+    fn reads(&self) -> Reads {
+        Reads { x: false, y: false }
+    }
 
     fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), x: View<T>, y: ViewMut<T>) {
         let (scale, offset) = (T::of(self.scale), T::of(self.offset));

@@ -1,6 +1,6 @@
 //! [`ZeroPadding2D`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Taped};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
     tensor::{View, ViewMut},
@@ -112,6 +112,10 @@ impl BuiltZeroPadding2D {
 
 impl Layer for BuiltZeroPadding2D {
     type Work<T: Scalar> = ();
+
+    fn reads(&self) -> Reads {
+        Reads { x: false, y: false }
+    }
 
     fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), x: View<T>, mut y: ViewMut<T>) {
         y.data.fill(T::zero());

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::{
-    DEFAULT_BATCH_SIZE, Model, check,
+    Model, check,
     history::Score,
+    infer,
     objective::Objective,
     packed::{BOTH, Packed},
     samples::Samples,
@@ -17,15 +18,16 @@ use crate::{
 };
 
 impl<T: Scalar> Model<T> {
-    /// Loss and metrics on samples, 32 at a time, without training on them.
+    /// Loss and metrics on samples, without training on them.
     ///
     /// # Errors
     /// As [`fit`](Model::fit) before its first step.
     pub fn evaluate<'x, 'y>(&self, x: impl Into<Input<'x, T>>, y: impl Into<Targets<'y, T>>) -> Result<Score> {
-        self.evaluate_with(x, y, DEFAULT_BATCH_SIZE)
+        self.evaluate_with(x, y, usize::MAX)
     }
 
-    /// [`evaluate`](Model::evaluate), `batch_size` samples at a time.
+    /// [`evaluate`](Model::evaluate), at most `batch_size` samples at a time, which bounds the memory that it takes; the result is the
+    /// same.
     ///
     /// # Errors
     /// As [`evaluate`](Model::evaluate), and when `batch_size` is 0.
@@ -81,6 +83,7 @@ impl<T: Scalar> Model<T> {
         batch_size: usize,
     ) -> Score {
         let indices: Vec<usize> = range.collect();
+        let batch_size = batch_size.min(infer::largest_batch(&self.graph));
         let len = self.output_shape().size();
         let mut sums = objective.sums();
         let mut z = vec![T::zero(); batch_size.min(indices.len()) * len];

@@ -82,9 +82,9 @@ impl<T: Scalar> Model<T> {
                     }
                     progress.step_done(step, || objective.means(&sums));
                 }
-                let validation = validation.as_ref().map(|(samples, range)| {
-                    trainer.model.score(&objective, samples, range.clone(), options.batch_size)
-                });
+                let validation = validation
+                    .as_ref()
+                    .map(|(samples, range)| trainer.model.score(&objective, samples, range.clone(), usize::MAX));
                 let result = Epoch { train: objective.means(&sums), validation, time: start.elapsed() };
                 progress.epoch_ends(epoch, &result);
                 history.epochs.push(result);

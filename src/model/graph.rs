@@ -84,8 +84,34 @@ impl Graph {
         self.nodes.last().expect("a model has a layer").output
     }
 
+    /// Whether the backward pass reads the output of node `i`.
+    pub fn is_kept(&self, i: usize) -> bool {
+        let next = self.nodes.get(i + 1);
+        self.nodes[i].layer.reads().y || next.is_some_and(|next| next.layer.reads().x)
+    }
+
     /// One sample of what node `i` reads.
     pub fn input_of(&self, i: usize) -> Shape {
         if i == 0 { self.input } else { self.nodes[i - 1].output }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    #[test]
+    fn what_no_gradient_reads_is_not_kept() {
+        let model = Sequential::new([8, 8, 1])
+            .add(Conv2D::new(2, 3).activation(Activation::Relu)) // moved behind the pooling
+            .add(MaxPooling2D::new(2))
+            .add(Dropout::new(0.5))
+            .add(Conv2D::new(2, 2).activation(Activation::Tanh))
+            .add(Flatten::new())
+            .add(Flatten::new())
+            .build()
+            .unwrap();
+        let kept: Vec<bool> = (0..6).map(|i| model.graph.is_kept(i)).collect();
+        assert_eq!(kept, [false, true, true, true, false, false]);
     }
 }

@@ -46,7 +46,7 @@ struct Lane<T> {
 }
 
 struct Shard<T> {
-    /// The outputs of all nodes of the segment but the last.
+    /// The outputs of all nodes of the segment but the last; empty where the backward pass does not read them.
     outputs: Vec<Vec<T>>,
     works: Vec<Work>,
 }
@@ -72,14 +72,15 @@ impl<T: Scalar> Tape<T> {
     /// How many elements those buffers hold, without the gradients.
     pub fn elements(graph: &Graph, n: usize) -> f64 {
         let segment = |segment: &Segment| {
-            let nodes = &graph.nodes[segment.nodes.clone()];
-            let outputs: usize = nodes.iter().map(|node| node.output.size()).sum();
+            let last = segment.nodes.end - 1;
+            let kept = segment.nodes.clone().filter(|&i| i == last || graph.is_kept(i));
+            let outputs: usize = kept.map(|i| graph.nodes[i].output.size()).sum();
             let lanes = match segment.scope {
                 Scope::PerSample => n.div_ceil(graph.shard).min(LANES) * segment.params.len(),
                 Scope::WholeBatch => 0,
             };
             // The last output has a gradient beside it.
-            n as f64 * (outputs + nodes.last().map_or(0, |node| node.output.size())) as f64 + lanes as f64
+            n as f64 * (outputs + graph.nodes[last].output.size()) as f64 + lanes as f64
         };
         graph.segments.iter().map(segment).sum()
     }
@@ -114,13 +115,11 @@ impl<T: Scalar> Lane<T> {
 
 impl<T: Scalar> Shard<T> {
     fn new(graph: &Graph, segment: &Segment, samples: usize) -> Self {
-        let nodes = &graph.nodes[segment.nodes.clone()];
+        let inner = segment.nodes.start..segment.nodes.end - 1;
+        let len = |i: usize| if graph.is_kept(i) { samples * graph.nodes[i].output.size() } else { 0 };
         Shard {
-            outputs: nodes[..nodes.len() - 1]
-                .iter()
-                .map(|node| vec![T::zero(); samples * node.output.size()])
-                .collect(),
-            works: nodes.iter().map(|node| node.methods::<T>().work()).collect(),
+            outputs: inner.map(|i| vec![T::zero(); len(i)]).collect(),
+            works: graph.nodes[segment.nodes.clone()].iter().map(|node| node.methods::<T>().work()).collect(),
         }
     }
 }
@@ -176,17 +175,22 @@ impl<T: Scalar> Step<'_, T> {
         let y_len = self.graph.nodes[segment.nodes.end - 1].output.size();
         let samples = shard_samples(self.graph, segment, self.n);
         let parts = x.chunks(samples * x_len).zip(y.chunks_mut(samples * y_len));
+        // What the backward pass does not read alternates between these.
+        let [mut from, mut to] = std::mem::take(&mut space.buffers);
         for (i, (shard, (x, y))) in lane.shards.iter_mut().zip(parts).enumerate() {
             let n = x.len() / x_len;
             for (k, node) in self.graph.nodes[segment.nodes.clone()].iter().enumerate() {
                 let index = segment.nodes.start + k;
+                let (x_len, y_len) = (n * self.graph.input_of(index).size(), n * node.output.size());
                 let (done, rest) = shard.outputs.split_at_mut(k);
                 let x = match done.last() {
-                    Some(previous) => &previous[..n * self.graph.input_of(index).size()],
+                    Some(kept) if self.graph.is_kept(index - 1) => &kept[..x_len],
+                    Some(_) => &from[..x_len],
                     None => x,
                 };
                 let y = match rest.first_mut() {
-                    Some(own) => &mut own[..n * node.output.size()],
+                    Some(kept) if self.graph.is_kept(index) => &mut kept[..y_len],
+                    Some(_) => grown(&mut to, y_len),
                     None => &mut *y,
                 };
                 let mut cx = Forward {
@@ -200,8 +204,12 @@ impl<T: Scalar> Step<'_, T> {
                 let x = View::new(self.graph.input_of(index).batch(n), x);
                 let y = ViewMut::new(node.output.batch(n), y);
                 node.methods::<T>().forward(&mut cx, &mut shard.works[k], x, y);
+                if !self.graph.is_kept(index) {
+                    std::mem::swap(&mut from, &mut to);
+                }
             }
         }
+        space.buffers = [from, to];
     }
 
     /// From the gradient to the output, which the loss has written, computes all of [`Tape::grads`]. `x` is the batch
@@ -285,8 +293,8 @@ impl<T: Scalar> Step<'_, T> {
             let (input, node) = (self.graph.input_of(index), &self.graph.nodes[index]);
             let (x_len, y_len) = (n * input.size(), n * node.output.size());
             let last = index + 1 == segment.nodes.end;
-            let x = if k == 0 { x } else { &shard.outputs[k - 1][..x_len] };
-            let y = if last { y } else { &shard.outputs[k][..y_len] };
+            let x = if k == 0 { x } else { shard.outputs[k - 1].get(..x_len).unwrap_or_default() };
+            let y = if last { y } else { shard.outputs[k].get(..y_len).unwrap_or_default() };
             let dy_here = if last { &mut *dy } else { &mut upper[..y_len] };
             let dx_here = if k == 0 { dx.take() } else { Some(grown(&mut lower, x_len)) };
             let mut cx = Backward {
@@ -295,11 +303,7 @@ impl<T: Scalar> Step<'_, T> {
                 packed: self.packed.of(index, Pass::Backward),
                 params: Params { values: self.params, layout: &self.graph.layout },
             };
-            let taped = Taped {
-                x: View::new(input.batch(n), x),
-                y: View::new(node.output.batch(n), y),
-                dy: ViewMut::new(node.output.batch(n), dy_here),
-            };
+            let taped = Taped::new(node.layer.reads(), n, (input, x), (node.output, y), dy_here);
             let dx_here = dx_here.map(|dx| ViewMut::new(input.batch(n), dx));
             node.methods::<T>().backward(&mut cx, &mut shard.works[k], taped, dx_here);
             std::mem::swap(&mut upper, &mut lower);
