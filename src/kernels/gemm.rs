@@ -1,7 +1,7 @@
 //! The dense matrix product, `C = A B` or `C += A B`.
 //!
-//! Numbers with a register tile go through it: B is packed into panels, a block at a time that stays in the L1 cache while
-//! all rows of A pass by; A is read where it is. `f64` goes through `matrixmultiply`.
+//! Numbers with a register tile go through it: a block of A, read where it is, stays in the L2 cache while all panels of B pass by,
+//! each packed and in the L1 cache while the rows of the block pass by. `f64` goes through `matrixmultiply`.
 
 use num_traits::Float;
 
@@ -10,8 +10,11 @@ use super::{
     tile::{HasTile, NR, Steps, Tile},
 };
 
-/// The rows of B that are packed at a time: 16 KiB.
+/// The rows of B that are packed at a time: 16 KiB, for the L1 cache.
 const DEPTH: usize = 256;
+
+/// The rows of A that pass by at a time: with [`DEPTH`] columns 256 KiB, for the L2 cache.
+const HEIGHT: usize = 256;
 
 /// A matrix that is read: element `(i, j)` is `data[i * row_stride + j * column_stride]`.
 #[derive(Clone, Copy, Debug)]
@@ -115,16 +118,20 @@ fn through_tile<T: Float>(tile: Tile<T>, a: Matrix<T>, b: Matrix<T>, add: bool, 
         return;
     }
     let (mut panel, zero) = ([[T::zero(); NR]; DEPTH], [T::zero(); NR]);
-    for first in (0..n).step_by(NR) {
-        let columns = NR.min(n - first);
+    for top in (0..m).step_by(HEIGHT) {
+        let height = HEIGHT.min(m - top);
         for start in (0..k.max(1)).step_by(DEPTH) {
             let depth = DEPTH.min(k - start);
-            b.pack([start, first], columns, &mut panel[..depth]);
             let steps = Steps::new([1, 1, depth], [0, 0, a.column_stride], [0, 0, NR]);
-            let data = a.data.get(start * a.column_stride..).unwrap_or_default();
-            let rows = Rows { data, count: m, stride: a.row_stride };
+            let data = a.data.get(top * a.row_stride + start * a.column_stride..).unwrap_or_default();
+            let rows = Rows { data, count: height, stride: a.row_stride };
             let init = (start == 0 && !add).then_some(&zero);
-            multiply(tile, rows, &steps, panel[..depth].as_flattened(), init, (&mut c[first..], c_stride), columns);
+            for first in (0..n).step_by(NR) {
+                let columns = NR.min(n - first);
+                b.pack([start, first], columns, &mut panel[..depth]);
+                let c = (&mut c[top * c_stride + first..], c_stride);
+                multiply(tile, rows, &steps, panel[..depth].as_flattened(), init, c, columns);
+            }
         }
     }
 }
