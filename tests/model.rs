@@ -308,6 +308,18 @@ mod prediction {
     }
 
     #[test]
+    fn the_first_predictions_may_come_from_within_the_pool() {
+        use rayon::prelude::*;
+
+        let (x, _) = images(8);
+        for _ in 0..50 {
+            let model = reference();
+            let all: Vec<_> = (0..16).into_par_iter().map(|_| model.predict(&x).unwrap()).collect();
+            assert!(all.iter().all(|y| *y == all[0]));
+        }
+    }
+
+    #[test]
     fn evaluation_is_that_of_the_predictions() {
         let (x, y) = task(50);
         let mut model = classifier(Adam::default());

@@ -101,9 +101,9 @@ def install(names: Iterable[str], folder: Path) -> dict[str, list[str]]:
     """Installs and builds what these programs need, and returns how to start each."""
     python = folder / "venv/bin/python"
     if any(PEERS[name].packages for name in names):
-        if not python.exists():
+        if not (folder / "venv/bin/pip").exists():
             say("making the venv")
-            venv.create(folder / "venv", with_pip=True)
+            venv.create(folder / "venv", with_pip=True, clear=True)
         say("installing requirements.txt")
         run([python, "-m", "pip", "install", "--quiet", "--requirement", HERE / "requirements.txt"])
     return {

@@ -12,7 +12,7 @@ class Torch:
     setting = "channels_last; training eager, with the fused Adam; prediction by torch.compile in inference_mode"
 
     def __init__(self, train: measure.Split, test: measure.Split) -> None:
-        torch.set_num_threads(os.cpu_count())
+        torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
         self.x, self.x_test = images(train), images(test)
         self.y = torch.from_numpy(train.labels.astype(np.int64))
         self.singles = self.x_test.split(1)

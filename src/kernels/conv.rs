@@ -4,8 +4,8 @@
 //! y[n, oy, ox, f] = bias[f] + sum over ky, kx, c of x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, c] kernel[ky, kx, c, f]
 //! ```
 //!
-//! There are three algorithms: [`Winograd`] for kernels of 3x3 and many channels, [`DirectConv`] for all others, and, for numbers
-//! without a hand-written tile, [`conv_im2col`], the textbook way, which is also the reference that the others are tested against.
+//! There are three algorithms: [`Winograd`] for kernels of 3x3, without stride and dilation, and multiples of 16 channels; [`DirectConv`]
+//! for all others; and, for numbers without a hand-written tile and for taps that are far apart, [`conv_im2col`], the textbook way, which is also the reference that the others are tested against.
 //! Each reads the kernel in a form of its own, which [`Conv::pack`] makes.
 
 use num_traits::Float;
@@ -114,8 +114,8 @@ impl<'a, T: Float + HasTile> Algorithm<'a, T> {
     }
 }
 
-/// The convolution: overwrites `y: [n, oh, ow, cout]`, and calls `epilogue` for each finished part of it, while it is
-/// still in the cache.
+/// The convolution: overwrites `y: [n, oh, ow, cout]`, and calls `epilogue` for each finished part of it, whole
+/// rows.
 ///
 /// `x: [n, h, w, cin]`, `bias: [cout]`; `packed` is the kernel, [packed](Conv::pack) for [`Pass::Forward`], and `scratch` has
 /// [`scratch_len`](Conv::scratch_len) elements.

@@ -86,6 +86,7 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
     ) {
         let conv = self.conv;
         self.check(x, y, scratch);
+        assert_eq!(packed.len(), self.packed_len(), "the packed kernel");
         let frame = &mut scratch[..self.frame_len()];
         let steps = self.steps_through_window();
         let [oh, ow] = conv.window.output;
@@ -146,6 +147,7 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
     pub fn input_gradient(&self, packed: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
         let conv = self.conv;
         self.check(dx, dy, scratch);
+        assert_eq!(packed.len(), self.transposed_len(), "the packed kernel");
         let frame = &mut scratch[..self.frame_len()];
         let ow = conv.window.output[1];
         let steps = Steps::new([1, 1, self.filters], [0, 0, 1], [0, 0, NR]);
@@ -289,6 +291,7 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
 
     /// Packs the kernel for [`forward`](DirectConv::forward): for each part of the filters, `[patch, NR]`.
     pub fn pack(&self, kernel: &[T], panels: &mut [T]) {
+        assert_eq!(panels.len(), self.packed_len(), "the packed kernel");
         for (columns, panel) in self.filter_panels().zip(panels.chunks_exact_mut(self.patch * NR)) {
             pack_rows(&kernel[columns.start..], self.conv.filters, columns.len(), self.patch, panel);
         }
@@ -297,6 +300,7 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
     /// Packs the kernel for [`input_gradient`](DirectConv::input_gradient): for each group, tap and part of the channels,
     /// `[filters, NR]`.
     pub fn pack_transposed(&self, kernel: &[T], panels: &mut [T]) {
+        assert_eq!(panels.len(), self.transposed_len(), "the packed kernel");
         let mut panels = panels.chunks_exact_mut(self.filters * NR);
         for group in 0..self.conv.groups {
             for tap in 0..self.conv.window.taps() {
@@ -320,7 +324,7 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
     }
 
     fn lines_per_block(&self) -> usize {
-        (BLOCK_PIXELS / self.conv.window.output[1].max(1)).max(1)
+        (BLOCK_PIXELS / self.conv.window.output[1]).max(1)
     }
 
     /// Lines of the output, a block at a time.

@@ -16,8 +16,9 @@
 //! dM = A dy A'      dU = sum over tiles of V dM,  dg = G' dU G      dV = sum over filters of dM U,  dd = B dV B'
 //! ```
 //!
-//! The sums differ from the direct ones in their last bits only, since the transforms add few numbers and multiply with 1/2 at
-//! most. What is not finite spreads over its tile: an output is NaN when it, or another of its 2 by 2, sees such a pixel.
+//! The transforms add few numbers, and multiply with 1/2 at most, so the results are as exact as the direct ones relative to the largest
+//! pixel of the tile; small outputs beside large ones lose digits. An output is NaN or infinite when it sees such a pixel, and only
+//! then; the gradient to the kernel, when a tile reads one.
 //!
 //! A. Lavin, S. Gray: Fast Algorithms for Convolutional Neural Networks, CVPR 2016, <https://arxiv.org/abs/1509.09308>.
 
@@ -176,18 +177,21 @@ impl<'a, T: Float + HasTile> Winograd<'a, T> {
         let (v, rest) = scratch.split_at_mut(POSITIONS * self.capacity() * channels);
         let (dm, rest) = rest.split_at_mut(POSITIONS * self.capacity() * filters);
         let (du, lines) = rest.split_at_mut(self.packed_len());
-        if dy.is_empty() {
-            return;
+        if let Some((x, dkernel)) = &kernel {
+            self.conv.samples(x, dy);
+            assert_eq!(dkernel.len(), self.conv.kernel_len(), "the kernel");
         }
         if let Some((packed, dx)) = &mut input {
             self.conv.samples(dx, dy);
             assert_eq!(packed.len(), self.packed_len(), "the packed kernel");
             dx.fill(T::zero());
         }
+        if dy.is_empty() {
+            return;
+        }
         for (i, block) in self.blocks(dy.len() / self.conv.output_len()).enumerate() {
             self.transform_gradient(dy, block.clone(), dm, lines);
             if let Some((x, _)) = kernel {
-                self.conv.samples(x, dy);
                 self.transform_input(x, block.clone(), v, lines);
                 self.add_kernel_products(v, dm, block.len() * self.tiles[1], du, i == 0);
             }

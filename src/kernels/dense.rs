@@ -44,6 +44,9 @@ pub fn kernel_gradient<T: Float + Gemm + Send + Sync>(
     dkernel: &mut [T],
 ) {
     let rows = rows(x, dy, [features, units]);
+    if rows == 0 {
+        return;
+    }
     // Whole rows of the kernel for each task; few, so that a wide input gives every thread something to do.
     dkernel.par_chunks_mut(BLOCK * units).enumerate().for_each(|(i, dkernel)| {
         let block = dkernel.len() / units;

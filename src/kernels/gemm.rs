@@ -149,7 +149,7 @@ impl<T: Float> Matrix<'_, T> {
             }
         } else {
             for j in 0..columns {
-                let from = self.data[at + j * self.column_stride..].iter().step_by(self.row_stride);
+                let from = &self.data[at + j * self.column_stride..];
                 for (to, &from) in panel.iter_mut().zip(from) {
                     to[j] = from;
                 }

@@ -16,13 +16,13 @@ pub mod conv_im2col;
 pub mod conv_winograd;
 pub mod dense;
 pub mod gemm;
-pub mod im2col;
+mod im2col;
 mod microkernel;
 #[cfg(test)]
 mod naive;
 #[cfg(target_arch = "aarch64")]
 mod neon;
-pub mod panel;
+mod panel;
 pub mod pool;
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
 mod portable;

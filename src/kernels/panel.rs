@@ -39,7 +39,9 @@ pub fn multiply<T: Float>(
     }
     assert!(columns <= NR && (a.count == 1 || stride >= columns), "the rows of C overlap");
     assert!(last_row(stride).checked_add(columns).is_some_and(|end| end <= c.len()), "C is too short");
-    let rows = |first: usize| Strided { start: a.data.as_ptr().wrapping_add(first * a.stride), stride: a.stride };
+    // Without a step nothing of A is read, and there need not be any.
+    let a_stride = if steps.reach.is_some() { a.stride } else { 0 };
+    let rows = |first: usize| Strided { start: a.data.as_ptr().wrapping_add(first * a_stride), stride: a_stride };
     let start = init.map_or(std::ptr::null(), |init| init.as_ptr());
     if columns == NR {
         let c = Strided { start: c.as_mut_ptr(), stride };
@@ -54,7 +56,7 @@ pub fn multiply<T: Float>(
             row[..columns].copy_from_slice(&c[(first + r) * stride..][..columns]);
         }
         let whole = Strided { start: part.as_mut_ptr().cast::<T>(), stride: NR };
-        // SAFETY: as above, and `part` has NR elements for each of the `count <= MAX_ROWS` rows.
+        // SAFETY: as above, and `part` has NR elements for each of the `count <= tile.rows <= MAX_ROWS` rows.
         unsafe { (tile.column)(count, rows(first), steps, panel.as_ptr(), start, whole) };
         for (r, row) in part.iter().enumerate().take(count) {
             c[(first + r) * stride..][..columns].copy_from_slice(&row[..columns]);

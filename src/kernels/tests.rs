@@ -95,7 +95,7 @@ fn convolutions_of_many_blocks() {
         (same([64, 64], [3, 1], 1, 1), [9, 12, 3, 4]),
     ] {
         let conv = Conv { window, channels, filters, groups };
-        let columns = n * window.outputs() * patch(&conv);
+        let columns = n * window.outputs() * conv.patch();
         assert!(columns > 2 * conv_im2col::scratch_len::<f32>(&conv), "{conv:?} of {n} samples is one block");
         check_conv::<f32>(&conv, n);
         check_conv::<f64>(&conv, n);
@@ -165,11 +165,11 @@ fn check_conv<T: Scalar>(conv: &Conv, n: usize) {
 
     let expected = naive::forward(conv, n, fx, fkernel, Some(fbias));
     let magnitude = naive::forward(conv, n, ax, akernel, Some(abias));
-    assert_close(&forward(conv, n, x, kernel, Some(bias)), &expected, &magnitude, patch(conv) + 1);
+    assert_close(&forward(conv, n, x, kernel, Some(bias)), &expected, &magnitude, conv.patch() + 1);
 
     let expected = naive::forward(conv, n, fx, fkernel, None);
     let magnitude = naive::forward(conv, n, ax, akernel, None);
-    assert_close(&forward(conv, n, x, kernel, None), &expected, &magnitude, patch(conv));
+    assert_close(&forward(conv, n, x, kernel, None), &expected, &magnitude, conv.patch());
 
     let before = random::<T>(4, conv.kernel_len());
     let (mut expected, mut magnitude, mut dkernel) = (f64s(&before), abs(&f64s(&before)), before);
@@ -247,16 +247,16 @@ fn check_columns(conv: &Conv, n: usize, lines: Range<usize>) {
     let group = conv.groups - 1;
     let channels = Channels { total: conv.channels, first: group * count, count };
     let (x, before) = (integers::<f64>(0, n * conv.input_len()), integers::<f64>(1, n * conv.input_len()));
-    let c: Vec<f64> = integers(2, lines.len() * window.output[1] * patch(conv));
+    let c: Vec<f64> = integers(2, lines.len() * window.output[1] * conv.patch());
 
     // A convolution with as many filters as its patch has elements, each of which picks one, gives the columns.
-    let each = Conv { filters: patch(conv) * conv.groups, ..*conv };
+    let each = Conv { filters: conv.patch() * conv.groups, ..*conv };
     let mut picks = vec![0.0; each.kernel_len()];
-    (0..patch(conv)).for_each(|i| picks[i * each.filters + group * patch(conv) + i] = 1.0);
+    (0..conv.patch()).for_each(|i| picks[i * each.filters + group * conv.patch() + i] = 1.0);
     let picked = naive::forward(&each, n, &x, &picks, None);
-    let rows = picked.chunks_exact(each.filters).map(|row| &row[group * patch(conv)..]);
+    let rows = picked.chunks_exact(each.filters).map(|row| &row[group * conv.patch()..]);
     let expected: Vec<f64> = rows.flatten().copied().collect();
-    let line = window.output[1] * patch(conv);
+    let line = window.output[1] * conv.patch();
 
     let mut columns = vec![f64::NAN; c.len()];
     im2col(window, channels, &x, lines.clone(), &mut columns);
@@ -404,11 +404,6 @@ fn packed<T: Scalar>(conv: &Conv, kernel: &[T], pass: Pass) -> Vec<T> {
 /// Of NaN, so that reading what was not written shows.
 fn scratch<T: Scalar>(conv: &Conv) -> Vec<T> {
     vec![T::nan(); conv.scratch_len::<T>()]
-}
-
-/// The elements that one output sees.
-fn patch(conv: &Conv) -> usize {
-    conv.kernel_len() / conv.filters
 }
 
 /// Numbers between -1 and 1, others for each stream.

@@ -12,7 +12,7 @@
 //! and the filters for the gradient to the input.
 //!
 //! The additions of an element are made one after the other in the order of the steps, each fused with its multiplication,
-//! whatever tile it is in. So the bits depend neither on how a batch is cut nor on which of the tiles the CPU has.
+//! whatever tile it is in. So the bits do not depend on how a batch is cut, nor on which of the tiles with a fused multiply-add the CPU has.
 
 /// The most rows of any tile.
 pub const MAX_ROWS: usize = 10;
@@ -51,12 +51,12 @@ impl Steps {
 /// A register tile for one kind of CPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Tile<T> {
-    /// The most rows that it holds in registers.
-    pub rows: usize,
+    /// The most rows that it holds in registers, at most [`MAX_ROWS`].
+    pub(super) rows: usize,
     /// Computes tiles below each other.
-    pub column: ColumnFn<T>,
+    pub(super) column: ColumnFn<T>,
     /// Computes as fast as the CPU can.
-    pub peak: PeakFn,
+    pub(super) peak: PeakFn,
 }
 
 /// Computes any number of `rows` by [`NR`] columns, tile by tile: `C = init + A B`, where `init: [NR]` is added to every row,

@@ -194,13 +194,17 @@ pub fn transform_kernel<T: Float>(
     panel: usize,
 ) -> [[T; NR]; POSITIONS] {
     let tap = |ky: usize, kx: usize| lanes(kernel, ((3 * ky + kx) * channels + c) * filters + panel * NR);
-    let half = T::from(0.5).expect("a half");
+    let half: T = half();
     let columns: [_; 3] = array::from_fn(|kx| transform_taps([tap(0, kx), tap(1, kx), tap(2, kx)], half));
     let mut u = [[T::zero(); NR]; POSITIONS];
     for (i, u) in u.chunks_exact_mut(4).enumerate() {
         u.copy_from_slice(&transform_taps(columns.each_ref().map(|column| &column[i]), half));
     }
     u
+}
+
+fn half<T: Float>() -> T {
+    T::one() / (T::one() + T::one())
 }
 
 /// `G g` of three taps, for [`NR`] filters.
@@ -239,7 +243,7 @@ pub fn add_inverse_kernel<T: Float>(du: &[T], channels: usize, c: usize, dkernel
 /// `G' u` of four positions, for [`NR`] filters.
 #[inline(always)]
 fn inverse_taps<T: Float>(u0: &[T; NR], u1: &[T; NR], u2: &[T; NR], u3: &[T; NR]) -> [[T; NR]; 3] {
-    let half = T::one() / (T::one() + T::one());
+    let half: T = half();
     let mut g = [[T::zero(); NR]; 3];
     for l in 0..NR {
         let sum = half * (u1[l] + u2[l]);

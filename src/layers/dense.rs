@@ -120,7 +120,7 @@ impl Layer for BuiltDense {
         if self.activation.needs_input() { outputs * size_of::<T>() } else { 0 }
     }
 
-    /// The weights are large next to a sample, so they are read once for the whole batch.
+    /// The weights are large next to a sample, so many samples share each reading of them.
     fn scope(&self) -> Scope {
         Scope::WholeBatch
     }

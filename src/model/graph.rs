@@ -44,9 +44,8 @@ pub(crate) struct Segment {
     pub params: Range<usize>,
 }
 
-/// What a shard's activations should take at most: four samples of the reference network. With fewer, the kernels of a
-/// convolution are packed more often than it pays (256 KiB: 5 % more time for an epoch); more brought nothing (1280 KiB). A
-/// constant, since the size of a shard decides the order of additions, and so the bits.
+/// What a shard's activations should take at most, so that the largest stay in the L2 cache of a core from one layer to the next: four
+/// samples of the reference network. A constant, since the size of a shard decides the order of additions, and so the bits.
 const SHARD_BYTES: usize = 640 * 1024;
 const MAX_SHARD: usize = 16;
 

@@ -36,11 +36,14 @@ impl<T: Scalar> Weights<T> {
     }
 
     pub fn packed(&self, graph: &Graph) -> &Packed<T> {
-        self.packed.get_or_init(|| {
-            let mut packed = Packed::new(graph, &[Pass::Forward]);
-            packed.pack(graph, &self.values);
-            packed
-        })
+        if let Some(packed) = self.packed.get() {
+            return packed;
+        }
+        // Before the lock is taken: packing runs in parallel, and a thread of the pool that waits for a part of it may begin another
+        // prediction, which would wait for this one.
+        let mut packed = Packed::new(graph, &[Pass::Forward]);
+        packed.pack(graph, &self.values);
+        self.packed.get_or_init(|| packed)
     }
 }
 

@@ -60,7 +60,7 @@ impl<T: Scalar> Model<T> {
         table + &format!("predict {}", readable(self.predict_bytes(batch_size)))
     }
 
-    /// The bytes that [`fit`](Model::fit) holds in a step, without the data. A float, since a batch may be of any size.
+    /// The bytes that [`fit`](Model::fit) holds in a step, without the data and what kernels compute in. A float, since a batch may be of any size.
     fn training_bytes(&self, batch_size: usize) -> f64 {
         // Weights, those with which the loss was finite last, gradients, and the optimizer's arrays.
         let arrays = 3 + self.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.slots());
@@ -73,7 +73,7 @@ impl<T: Scalar> Model<T> {
         elements * size_of::<T>() as f64 + works * batch_size as f64 + infer::space_bytes::<T>(&self.graph) as f64
     }
 
-    /// The bytes that [`predict`](Model::predict) holds, without the data and the result.
+    /// The bytes that [`predict`](Model::predict) holds, without the data, the result and what kernels compute in.
     fn predict_bytes(&self, batch_size: usize) -> f64 {
         let batch_size = batch_size.min(infer::largest_batch(&self.graph));
         let boundaries = batch_size as f64 * infer::boundary_elements(&self.graph) as f64;
