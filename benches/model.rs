@@ -15,13 +15,13 @@ fn fit(c: &mut Criterion) {
         let n = STEPS * batch;
         let x = images(n);
         let y = Labels::from((0..n).map(|i| (i % 10) as u8).collect::<Vec<_>>());
-        let options = Fit::new().batch_size(batch).verbose(0);
+        let options = || Fit::new().batch_size(batch).verbose(0);
         group.throughput(Throughput::Elements(n as u64));
         group.bench_function(format!("{STEPS} steps of {batch}"), |b| {
             // A new model each time, so that each run does the same arithmetic.
             b.iter_batched_ref(
                 model,
-                |model| model.fit(&x, &y, options.clone()).expect("the data fits"),
+                |model| model.fit(&x, &y, options()).expect("the data fits"),
                 BatchSize::PerIteration,
             );
         });

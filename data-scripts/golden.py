@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from keras import activations, initializers, layers, losses, metrics, optimizers
 from golden_cases import GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS, OPTIMIZERS, PREDICTIONS
-from golden_cases import SHAPES, TARGETS, TRUNCATED_STD, WEIGHTED
+from golden_cases import SHAPES, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
 from keras.src.initializers.random_initializers import compute_fans
 from safetensors.numpy import save_file
 
@@ -38,16 +38,42 @@ def layer_case(name, source, shape, kind):
     layer = construct(source, layers)
     x = tf.constant(INPUTS[kind](rng, shape), tf.float32)
     layer.build(shape)
-    layer.set_weights([rng.standard_normal(w.shape) * 0.5 for w in layer.weights])
+    layer.set_weights([weight_values(rng, w) for w in layer.weights])
     weights = [w.value for w in layer.weights]
+    trained = [w.value for w in layer.trainable_weights]
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = layer(x, training=False)
         dy = tf.constant(rng.standard_normal(y.shape), tf.float32)
         objective = tf.reduce_sum(y * dy)
-    dx, *dw = tape.gradient(objective, [x, *weights])
+    dx, *dw = tape.gradient(objective, [x, *trained])
     numbered = {f"w{i}": w for i, w in enumerate(weights)} | {f"dw{i}": d for i, d in enumerate(dw)}
     return {"x": x, "y": y, "dy": dy, "dx": dx, **numbered}
+
+
+def weight_values(rng, weight):
+    values = rng.standard_normal(weight.shape) * 0.5
+    return abs(values) if weight.name == "moving_variance" else values
+
+
+def training_case(name, source, shape):
+    """As layer_case, but in training: the state that the step leaves (the moving averages) is s0, s1."""
+    rng = random(name)
+    layer = construct(source, layers)
+    x = tf.constant(rng.standard_normal(shape) * 2 + 3, tf.float32)
+    layer.build(shape)
+    layer.set_weights([weight_values(rng, w) for w in layer.weights])
+    weights = [w.numpy() for w in layer.weights]
+    trained = [w.value for w in layer.trainable_weights]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x, training=True)
+        dy = tf.constant(rng.standard_normal(y.shape), tf.float32)
+        objective = tf.reduce_sum(y * dy)
+    dx, *dw = tape.gradient(objective, [x, *trained])
+    numbered = {f"w{i}": w for i, w in enumerate(weights)} | {f"dw{i}": d for i, d in enumerate(dw)}
+    states = {f"s{i}": w.numpy() for i, w in enumerate(layer.non_trainable_weights)}
+    return {"x": x, "y": y, "dy": dy, "dx": dx, **numbered, **states}
 
 
 def loss_case(name, source, true, pred, activation, weighted=False):
@@ -155,6 +181,7 @@ def write_readme(layer_cases, loss_cases, metric_cases):
         metric_rows.append([name, f"`{source}`", shape(case["y_true"]), shape(case["y_pred"]), f"{case['value']:.6g}"])
     tables = {
         "layers": table(["case", "layer", "x", "what x holds", "y", "weights"], layer_rows),
+        "training": table(["case", "layer", "x"], [[name, f"`{source}`", list(x)] for name, source, x in TRAINING]),
         "losses": table(["case", "loss", "y_true", "y_pred", "activation", "weighted too", "batch loss"], loss_rows),
         "optimizers": table(["case", "optimizer"], [[name, f"`{source}`"] for name, source in OPTIMIZERS]),
         "metrics": table(["case", "metric", "y_true", "y_pred", "value"], metric_rows),
@@ -173,6 +200,7 @@ def main():
     loss_cases |= {f"{n}_weighted": loss_case(n, *case, weighted=True) for n, *case in LOSSES if n in WEIGHTED}
     metric_cases = {name: metric_case(*case) for name, *case in METRICS}
     save("layers.safetensors", layer_cases)
+    save("training.safetensors", {name: training_case(name, *case) for name, *case in TRAINING})
     save("losses.safetensors", loss_cases)
     save("optimizers.safetensors", {name: optimizer_case(name, source) for name, source in OPTIMIZERS})
     save("metrics.safetensors", metric_cases)

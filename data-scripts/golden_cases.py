@@ -92,7 +92,23 @@ LAYERS = [
     ("zero_padding2d_1x2", "ZeroPadding2D((1, 2))", (2, 2, 3, 2), "normal"),
     ("zero_padding2d_sides", "ZeroPadding2D(((1, 2), (0, 3)))", (2, 2, 3, 2), "normal"),
     ("rescaling", "Rescaling(1 / 127.5, offset=-1.0)", (2, 2, 3, 1), "normal"),
+    ("batch_normalization", "BatchNormalization()", (2, 3, 4, 5), "normal"),
+    ("batch_normalization_axis1", "BatchNormalization(axis=1)", (2, 3, 4, 5), "normal"),
     ("dropout_inference", "Dropout(0.5)", (2, 8), "normal"),
+]
+
+# Layers in training: (case, layer, shape of x with the batch)
+TRAINING = [
+    ("batch_normalization", "BatchNormalization()", (4, 3, 5, 6)),
+    ("batch_normalization_vectors", "BatchNormalization()", (8, 5)),
+    ("batch_normalization_many_channels", "BatchNormalization()", (3, 2, 2, 40)),
+    ("batch_normalization_axis1", "BatchNormalization(axis=1)", (4, 3, 5, 6)),
+    ("batch_normalization_axis2", "BatchNormalization(axis=-2)", (4, 3, 5, 2)),
+    ("batch_normalization_options", "BatchNormalization(momentum=0.5, epsilon=0.125)", (4, 3, 2, 3)),
+    ("batch_normalization_no_center", "BatchNormalization(center=False)", (4, 3, 2, 3)),
+    ("batch_normalization_no_scale", "BatchNormalization(scale=False)", (4, 3, 2, 3)),
+    ("batch_normalization_neither", "BatchNormalization(center=False, scale=False)", (4, 3, 2, 3)),
+    ("batch_normalization_one_sample", "BatchNormalization()", (1, 4, 4, 3)),
 ]
 
 # --- losses -----------------------------------------------------------------------------------------------------------

@@ -65,7 +65,9 @@
 //! | the names that most programs need | [`prelude`] |
 //! | plan, train and use a model | [`Sequential`], [`Model`], [`Fit`], [`History`], [`Score`] |
 //! | layers, and how to write one | [`layers`], [`LayerConfig`](layers::LayerConfig), `examples/custom_layer.rs` |
-//! | activations, weights' first values | [`Activation`], [`Initializer`] |
+//! | activations | [`Activation`] |
+//! | weights: first values, penalties, limits | [`Initializer`], [`Regularizer`], [`Constraint`] |
+//! | what watches and steers a training | [`callbacks`] |
 //! | losses and metrics | [`losses`], [`Metric`] |
 //! | optimizers | [`optimizers`] |
 //! | arrays and classes | [`tensor`], [`Tensor`], [`Labels`], [`Shape`] |
@@ -117,6 +119,8 @@
 
 pub mod activations;
 mod aligned;
+pub mod callbacks;
+pub mod constraints;
 pub mod data;
 mod error;
 pub mod gradcheck;
@@ -130,18 +134,21 @@ pub mod model;
 pub mod optimizers;
 pub mod params;
 pub mod prelude;
+pub mod regularizers;
 pub mod rng;
 mod scalar;
 mod shape;
 pub mod tensor;
 
 pub use activations::Activation;
+pub use constraints::Constraint;
 pub use data::datasets;
 pub use error::{Error, Result};
 pub use initializers::Initializer;
 pub use labels::Labels;
 pub use metrics::Metric;
 pub use model::{Fit, History, Model, Score, Sequential};
+pub use regularizers::Regularizer;
 pub use scalar::Scalar;
 pub use shape::{MAX_RANK, Shape};
 pub use tensor::Tensor;

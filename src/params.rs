@@ -2,11 +2,44 @@
 
 use std::ops::Range;
 
-use crate::{Error, Initializer, Result, Scalar, Shape, rng};
+use crate::{Constraint, Error, Initializer, Regularizer, Result, Scalar, Shape, rng};
 
 /// Names one weight of a model; a built layer holds the ids of its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ParamId(usize);
+
+/// What a layer is told of one of its weights: how it starts, and how training treats it. An [`Initializer`] stands for one of
+/// which it says all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightSpec {
+    /// How the weight starts.
+    pub initializer: Initializer,
+    /// A penalty on its size.
+    pub regularizer: Option<Regularizer>,
+    /// What it is brought back to after each step.
+    pub constraint: Option<Constraint>,
+}
+
+impl WeightSpec {
+    /// Whether it suits a weight of `shape`; if not, what does not.
+    pub(crate) fn check(&self, shape: Shape) -> Result<(), String> {
+        self.initializer.check()?;
+        self.regularizer.map_or(Ok(()), |regularizer| regularizer.check())?;
+        self.constraint.as_ref().map_or(Ok(()), |constraint| constraint.check(shape))
+    }
+}
+
+impl From<Initializer> for WeightSpec {
+    fn from(initializer: Initializer) -> Self {
+        WeightSpec { initializer, regularizer: None, constraint: None }
+    }
+}
+
+impl From<&WeightSpec> for WeightSpec {
+    fn from(spec: &WeightSpec) -> Self {
+        spec.clone()
+    }
+}
 
 /// What a layer declared about a weight.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +48,8 @@ pub struct ParamInfo {
     pub name: String,
     /// The weight's shape.
     pub shape: Shape,
-    /// How it starts.
-    pub initializer: Initializer,
+    /// How it starts, and how training treats it.
+    pub spec: WeightSpec,
     /// Whether gradients move it.
     pub trainable: bool,
     /// Where it stands in the flat array.
@@ -38,19 +71,13 @@ pub struct ParamLayout {
 }
 
 impl ParamLayout {
-    pub(crate) fn declare(
-        &mut self,
-        name: String,
-        shape: Shape,
-        initializer: Initializer,
-        trainable: bool,
-    ) -> Result<ParamId> {
+    pub(crate) fn declare(&mut self, name: String, shape: Shape, spec: WeightSpec, trainable: bool) -> Result<ParamId> {
         let end = self.len.checked_add(shape.size());
         // Half of the address space for the weights alone: no machine holds that, and no sum below can overflow.
         let Some(end) = end.filter(|&end| end < usize::MAX / 32) else {
             return Err(Error::argument(name, format!("a weight of shape {shape} is larger than any memory")));
         };
-        self.infos.push(ParamInfo { name, shape, initializer, trainable, offset: self.len });
+        self.infos.push(ParamInfo { name, shape, spec, trainable, offset: self.len });
         self.len = end;
         Ok(ParamId(self.infos.len() - 1))
     }
@@ -75,18 +102,6 @@ impl ParamLayout {
         self.infos[id.0].range()
     }
 
-    /// The runs of the flat array that gradients move.
-    pub(crate) fn trainable(&self) -> Vec<Range<usize>> {
-        let mut runs: Vec<Range<usize>> = Vec::new();
-        for info in self.infos.iter().filter(|info| info.trainable) {
-            match runs.last_mut() {
-                Some(last) if last.end == info.offset => last.end = info.range().end,
-                _ => runs.push(info.range()),
-            }
-        }
-        runs
-    }
-
     /// The flat array as the initializers draw it: each weight has a random stream of its own, so adding a layer at
     /// the end changes no other layer's weights.
     ///
@@ -102,7 +117,7 @@ impl ParamLayout {
         values.resize(self.len, T::zero());
         for (i, info) in self.infos.iter().enumerate() {
             let mut rng = rng::stream(seed, rng::WEIGHTS, i as u64, 0);
-            info.initializer.fill(info.shape, &mut rng, &mut values[info.range()]);
+            info.spec.initializer.fill(info.shape, &mut rng, &mut values[info.range()]);
         }
         Ok(values)
     }

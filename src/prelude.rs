@@ -4,11 +4,12 @@
 //! losses and optimizers of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
 
 pub use crate::{
-    Activation, Error, Fit, History, Initializer, Labels, Metric, Model, Score, Sequential, Shape, Tensor,
+    Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, Regularizer, Score, Sequential,
+    Shape, Tensor,
     datasets::{self, Split},
     layers::{
-        AveragePooling2D, Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
-        Padding, Rescaling, Reshape, ZeroPadding2D,
+        AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D,
+        GlobalMaxPooling2D, MaxPooling2D, Padding, Rescaling, Reshape, ZeroPadding2D,
     },
     losses::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,

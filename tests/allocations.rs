@@ -41,20 +41,26 @@ fn allocations(steps: usize) -> usize {
     let y = Labels::try_from((0..steps * 64).map(|i| i % 4).collect::<Vec<_>>()).unwrap();
     let mut model = Sequential::new([12, 12, 3])
         .add(Conv2D::new(16, 3).activation(Activation::Relu))
+        .add(BatchNormalization::new())
         .add(MaxPooling2D::new(2))
         .add(Dropout::new(0.2))
         .add(Conv2D::new(16, 3).padding(Padding::Same).activation(Activation::Silu))
         .add(Conv2D::new(32, 3).padding(Padding::Same).activation(Activation::Relu))
         .add(MaxPooling2D::new(2))
         .add(Flatten::new())
-        .add(Dense::new(40).activation(Activation::Relu))
+        .add(
+            Dense::new(40)
+                .activation(Activation::Relu)
+                .kernel_regularizer(Regularizer::l2(1e-4))
+                .kernel_constraint(Constraint::max_norm(3.0)),
+        )
         .add(Dense::new(4).activation(Activation::Softmax))
         .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])
         .unwrap();
-    let options = Fit::new().batch_size(64).verbose(0);
-    model.fit(&x, &y, options.clone()).unwrap();
+    let options = || Fit::new().batch_size(64).verbose(0);
+    model.fit(&x, &y, options()).unwrap();
     let before = ALLOCATIONS.load(Ordering::Relaxed);
-    model.fit(&x, &y, options).unwrap();
+    model.fit(&x, &y, options()).unwrap();
     ALLOCATIONS.load(Ordering::Relaxed) - before
 }
 

@@ -81,6 +81,7 @@ impl<L: Layer> Trial<L> {
             packed: &packed(&self.layer, params, Pass::Forward),
             params,
             mode: Mode::Train { seed: SEED, step: 0 },
+            trainable: true,
             stream: 0,
             first_sample: first,
         };
@@ -164,6 +165,7 @@ impl<L: Layer> Trial<L> {
             scratch: &mut self.scratch,
             packed: &packed,
             params,
+            trainable: true,
         };
         // As the executor does: what the layer does not ask for is not there.
         let taped = Taped::new(self.layer.reads(), self.samples, (self.input, x), (self.output, &y), &mut dy);

@@ -10,6 +10,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub mod batch_norm;
 pub mod conv;
 pub mod conv_direct;
 pub mod conv_im2col;

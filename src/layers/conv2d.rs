@@ -2,9 +2,9 @@
 
 use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped, window};
 use crate::{
-    Activation, Initializer, Result, Scalar, Shape,
+    Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape,
     kernels::{conv, reduce},
-    params::ParamId,
+    params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
 
@@ -37,8 +37,8 @@ pub struct Conv2D {
     groups: usize,
     use_bias: bool,
     activation: Activation,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
+    kernel: WeightSpec,
+    bias: WeightSpec,
 }
 
 impl Conv2D {
@@ -53,8 +53,8 @@ impl Conv2D {
             groups: 1,
             use_bias: true,
             activation: Activation::Linear,
-            kernel_initializer: Initializer::GlorotUniform,
-            bias_initializer: Initializer::Zeros,
+            kernel: Initializer::GlorotUniform.into(),
+            bias: Initializer::Zeros.into(),
         }
     }
 
@@ -97,13 +97,37 @@ impl Conv2D {
 
     /// How the kernel starts; [`Initializer::GlorotUniform`] by default.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.kernel_initializer = initializer;
+        self.kernel.initializer = initializer;
         self
     }
 
     /// How the bias starts; [`Initializer::Zeros`] by default.
     pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
+        self.bias.initializer = initializer;
+        self
+    }
+
+    /// A penalty on the size of the kernel; none by default.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel.regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the size of the bias; none by default.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What the kernel is brought back to after each step; nothing by default.
+    pub fn kernel_constraint(mut self, constraint: Constraint) -> Self {
+        self.kernel.constraint = Some(constraint);
+        self
+    }
+
+    /// What the bias is brought back to after each step; nothing by default.
+    pub fn bias_constraint(mut self, constraint: Constraint) -> Self {
+        self.bias.constraint = Some(constraint);
         self
     }
 }
@@ -132,8 +156,8 @@ impl LayerConfig for Conv2D {
         let window = window::slide(cx, [h, w], kernel_size, self.strides, self.dilation_rate, self.padding)?;
         let [kh, kw] = window.kernel;
         let layer = BuiltConv2D {
-            kernel: cx.weight("kernel", [kh, kw, cin / groups, filters], self.kernel_initializer)?,
-            bias: self.use_bias.then(|| cx.weight("bias", filters, self.bias_initializer)).transpose()?,
+            kernel: cx.weight("kernel", [kh, kw, cin / groups, filters], &self.kernel)?,
+            bias: self.use_bias.then(|| cx.weight("bias", filters, &self.bias)).transpose()?,
             conv: conv::Conv { window, channels: cin, filters, groups },
             activation: self.activation,
         };

@@ -2,9 +2,9 @@
 
 use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, Taped};
 use crate::{
-    Activation, Initializer, Result, Scalar, Shape,
+    Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape,
     kernels::{dense, reduce},
-    params::ParamId,
+    params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
 
@@ -26,8 +26,8 @@ pub struct Dense {
     units: usize,
     use_bias: bool,
     activation: Activation,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
+    kernel: WeightSpec,
+    bias: WeightSpec,
 }
 
 impl Dense {
@@ -37,8 +37,8 @@ impl Dense {
             units,
             use_bias: true,
             activation: Activation::Linear,
-            kernel_initializer: Initializer::GlorotUniform,
-            bias_initializer: Initializer::Zeros,
+            kernel: Initializer::GlorotUniform.into(),
+            bias: Initializer::Zeros.into(),
         }
     }
 
@@ -56,13 +56,37 @@ impl Dense {
 
     /// How the kernel starts; [`Initializer::GlorotUniform`] by default.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.kernel_initializer = initializer;
+        self.kernel.initializer = initializer;
         self
     }
 
     /// How the bias starts; [`Initializer::Zeros`] by default.
     pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
+        self.bias.initializer = initializer;
+        self
+    }
+
+    /// A penalty on the size of the kernel; none by default.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel.regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the size of the bias; none by default.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What the kernel is brought back to after each step; nothing by default.
+    pub fn kernel_constraint(mut self, constraint: Constraint) -> Self {
+        self.kernel.constraint = Some(constraint);
+        self
+    }
+
+    /// What the bias is brought back to after each step; nothing by default.
+    pub fn bias_constraint(mut self, constraint: Constraint) -> Self {
+        self.bias.constraint = Some(constraint);
         self
     }
 }
@@ -85,8 +109,8 @@ impl LayerConfig for Dense {
         self.activation.check().map_err(|message| cx.argument_error(message))?;
         let output = Shape::new(&[outer, &[units]].concat())?;
         let layer = BuiltDense {
-            kernel: cx.weight("kernel", [*features, units], self.kernel_initializer)?,
-            bias: self.use_bias.then(|| cx.weight("bias", units, self.bias_initializer)).transpose()?,
+            kernel: cx.weight("kernel", [*features, units], &self.kernel)?,
+            bias: self.use_bias.then(|| cx.weight("bias", units, &self.bias)).transpose()?,
             sizes: [*features, units],
             activation: self.activation,
         };

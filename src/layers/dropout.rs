@@ -114,6 +114,7 @@ mod tests {
             packed: &[],
             params: Params { values: &[], layout: &layout },
             mode: Mode::Train { seed: 3, step },
+            trainable: true,
             stream: 0,
             first_sample: first,
         };

@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt::Debug};
 
-use super::{Backward, Forward, Layer, Params, Pass, Reads, Scope, Taped};
+use super::{Backward, Forward, Layer, Params, Pass, Reads, Scope, State, Taped};
 use crate::{
     Scalar,
     tensor::{View, ViewMut},
@@ -40,6 +40,8 @@ pub trait Erased<T> {
     fn forward(&self, cx: &mut Forward<T>, work: &mut Work, x: View<T>, y: ViewMut<T>);
     /// [`Layer::backward`].
     fn backward(&self, cx: &mut Backward<T>, work: &mut Work, taped: Taped<T>, dx: Option<ViewMut<T>>);
+    /// [`Layer::store`].
+    fn store(&self, work: &Work, state: &mut State<T>);
 }
 
 /// The [`Layer::Work`] of a layer of any kind.
@@ -69,8 +71,14 @@ impl<L: Layer, T: Scalar> Erased<T> for L {
     fn backward(&self, cx: &mut Backward<T>, work: &mut Work, taped: Taped<T>, dx: Option<ViewMut<T>>) {
         Layer::backward(self, cx, downcast::<L, T>(work), taped, dx);
     }
+
+    fn store(&self, work: &Work, state: &mut State<T>) {
+        Layer::store::<T>(self, work.downcast_ref().expect(OWN_WORK), state);
+    }
 }
 
+const OWN_WORK: &str = "a layer is lent the work that it made";
+
 fn downcast<L: Layer, T: Scalar>(work: &mut Work) -> &mut L::Work<T> {
-    work.downcast_mut().expect("a layer is lent the work that it made")
+    work.downcast_mut().expect(OWN_WORK)
 }

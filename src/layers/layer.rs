@@ -3,10 +3,10 @@
 use std::fmt::Debug;
 
 use crate::{
-    Activation, Error, Initializer, Result, Scalar, Shape,
+    Activation, Error, Result, Scalar, Shape,
     aligned::Aligned,
     kernels::Pass,
-    params::{ParamId, ParamLayout},
+    params::{ParamId, ParamLayout, WeightSpec},
     rng::{self, Rng},
     tensor::{View, ViewMut},
 };
@@ -129,22 +129,23 @@ impl<'a> Build<'a> {
     /// Declares a weight that gradients move, Keras's `add_weight`. Its name is unique within the layer.
     ///
     /// # Errors
-    /// When the initializer's arguments are out of range, or the shape is larger than any memory.
-    pub fn weight(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<ParamId> {
-        self.declare(name, shape.into(), initializer, true)
+    /// When an argument of `spec` (an [`Initializer`](crate::Initializer), or more) is out of range, or the shape is larger than any
+    /// memory.
+    pub fn weight(&mut self, name: &str, shape: impl Into<Shape>, spec: impl Into<WeightSpec>) -> Result<ParamId> {
+        self.declare(name, shape.into(), spec.into(), true)
     }
 
-    /// Declares a weight that no gradient moves, such as a table of constants.
+    /// Declares a weight that no gradient moves, such as a table of constants or a moving average.
     ///
     /// # Errors
     /// As [`weight`](Build::weight).
-    pub fn constant(&mut self, name: &str, shape: impl Into<Shape>, initializer: Initializer) -> Result<ParamId> {
-        self.declare(name, shape.into(), initializer, false)
+    pub fn constant(&mut self, name: &str, shape: impl Into<Shape>, spec: impl Into<WeightSpec>) -> Result<ParamId> {
+        self.declare(name, shape.into(), spec.into(), false)
     }
 
-    fn declare(&mut self, name: &str, shape: Shape, initializer: Initializer, trainable: bool) -> Result<ParamId> {
-        initializer.check().map_err(|message| self.argument_error(format!("{name}: {message}")))?;
-        self.layout.declare(format!("{}/{name}", self.name), shape, initializer, trainable)
+    fn declare(&mut self, name: &str, shape: Shape, spec: WeightSpec, trainable: bool) -> Result<ParamId> {
+        spec.check(shape).map_err(|message| self.argument_error(format!("{name}: {message}")))?;
+        self.layout.declare(format!("{}/{name}", self.name), shape, spec, trainable)
     }
 
     /// The error of a layer that cannot take the shape that comes in.
@@ -213,6 +214,24 @@ pub trait Layer: Debug + Send + Sync + 'static {
         taped: Taped<T>,
         dx: Option<ViewMut<T>>,
     );
+
+    /// Stores what a step of training leaves in the weights that no gradient moves, such as moving averages. It is called after
+    /// the backward pass, with the [`Work`](Layer::Work) of the whole batch, for a layer of [`Scope::WholeBatch`] that is not frozen.
+    fn store<T: Scalar>(&self, _work: &Self::Work<T>, _state: &mut State<T>) {}
+}
+
+/// The weights of a model, for [`Layer::store`].
+#[derive(Debug)]
+pub struct State<'a, T> {
+    pub(crate) values: &'a mut [T],
+    pub(crate) layout: &'a ParamLayout,
+}
+
+impl<T> State<'_, T> {
+    /// The values of a weight.
+    pub fn of(&mut self, id: ParamId) -> &mut [T] {
+        &mut self.values[self.layout.range(id)]
+    }
 }
 
 /// Which parts of [`Taped`] a layer's backward pass reads.
@@ -270,6 +289,7 @@ pub struct Forward<'a, T> {
     pub packed: &'a [T],
     pub(crate) params: Params<'a, T>,
     pub(crate) mode: Mode,
+    pub(crate) trainable: bool,
     /// The layer's index: its random stream.
     pub(crate) stream: u64,
     /// The index in the batch of the first sample of `x`.
@@ -285,6 +305,12 @@ impl<'a, T: Scalar> Forward<'a, T> {
     /// Whether this is a step of training.
     pub fn training(&self) -> bool {
         self.mode != Mode::Infer
+    }
+
+    /// Whether training moves the layer's weights; if not, the layer is frozen, and batch normalization, for one, computes as in
+    /// prediction.
+    pub fn trainable(&self) -> bool {
+        self.trainable
     }
 
     /// The random numbers of sample `i` of the input in this step; `None` outside training. They do not depend on
@@ -307,9 +333,15 @@ pub struct Backward<'a, T> {
     /// What [`Layer::pack`] made for this pass; empty where nobody needs `dx`.
     pub packed: &'a [T],
     pub(crate) params: Params<'a, T>,
+    pub(crate) trainable: bool,
 }
 
 impl<'a, T: Scalar> Backward<'a, T> {
+    /// Whether anybody needs the gradients to the layer's weights; those of a frozen layer are ignored.
+    pub fn trainable(&self) -> bool {
+        self.trainable
+    }
+
     /// The values of a weight.
     pub fn param(&self, id: ParamId) -> &'a [T] {
         self.params.of(id)

@@ -1,6 +1,7 @@
 //! The layers: one file each, with its configuration, its built form and its tests.
 
 mod average_pooling2d;
+mod batch_normalization;
 mod conv2d;
 mod dense;
 mod dropout;
@@ -20,6 +21,7 @@ mod zero_padding2d;
 pub use crate::kernels::Pass;
 
 pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
+pub use batch_normalization::{BatchNormalization, BatchStatistics, BuiltBatchNormalization};
 pub use conv2d::{BuiltConv2D, Conv2D};
 pub use dense::{BuiltDense, Dense};
 pub use dropout::{BuiltDropout, Dropout};
@@ -27,7 +29,7 @@ pub use flatten::{Flatten, Relabel};
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling2d::{BuiltGlobalMaxPooling2D, GlobalMaxPooling2D};
 pub use layer::{
-    Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Params, Reads, Scope, Scratch, Taped,
+    Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Params, Reads, Scope, Scratch, State, Taped,
 };
 pub use max_pooling2d::{BuiltMaxPooling2D, MaxPooling2D};
 pub use pair::Pair;

@@ -6,7 +6,7 @@ use super::{Model, objective::Objective};
 use crate::{
     Error, Metric, Result, Scalar,
     losses::Loss,
-    optimizers::{self, MAX_SLOTS, Optimizer, erased::DynOptimizer},
+    optimizers::{self, MAX_SLOTS, Optimizer, check_learning_rate, erased::DynOptimizer},
 };
 
 #[derive(Clone, Debug)]
@@ -73,6 +73,22 @@ impl<T: Scalar> Model<T> {
             epochs: 0,
             slots: Vec::new(),
         });
+        Ok(())
+    }
+
+    /// The learning rate of the next step; `None` before [`compile`](Model::compile).
+    pub fn learning_rate(&self) -> Option<f64> {
+        Some(self.compiled.as_ref()?.optimizer.learning_rate())
+    }
+
+    /// Changes the learning rate from the next step on.
+    ///
+    /// # Errors
+    /// When the model is not compiled, or the rate is not a finite number of at least 0.
+    pub fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
+        let compiled = self.compiled.as_mut().ok_or(Error::NotCompiled { method: "set_learning_rate" })?;
+        check_learning_rate(rate).map_err(|message| Error::argument("set_learning_rate", message))?;
+        compiled.optimizer.set_learning_rate(rate);
         Ok(())
     }
 

@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use super::{
     Model, check,
+    graph::Reach,
     history::Score,
     infer,
     objective::Objective,
-    packed::{BOTH, Packed},
+    packed::Packed,
+    penalty::{self, penalty},
     samples::Samples,
     tape::{Step, Tape},
 };
@@ -58,14 +60,17 @@ impl<T: Scalar> Model<T> {
         let indices: Vec<usize> = (0..samples.x.samples()).collect();
         let mut buffer = Vec::new();
         let x = samples.x.rows(0..indices.len(), &mut buffer);
-        let mut tape = Tape::new(&self.graph, indices.len());
-        let mut packed = Packed::new(&self.graph, &BOTH);
+        let reach = Reach { first: 0, input: false };
+        let mut tape = Tape::new(&self.graph, indices.len(), reach);
+        let mut packed = Packed::new(&self.graph, Some(reach));
         packed.pack(&self.graph, self.params());
         let step = self.step(Mode::Train { seed: 0, step: 0 }, indices.len(), &packed);
         step.forward(&mut tape, x);
         let (z, dz) = tape.output(indices.len() * self.output_shape().size());
         let loss = objective.score(&samples.outputs(z, &indices), Some(dz), &mut objective.sums());
+        let loss = loss + penalty(&self.graph, self.params());
         step.backward(&mut tape, x);
+        penalty::add_gradient(&self.graph, self.params(), &mut tape.grads);
         let weights = self.graph.layout.infos().iter();
         let gradients = weights.map(|info| Tensor::new(info.shape, tape.grads[info.range()].to_vec()));
         Ok((loss, gradients.collect::<Result<_>>()?))
@@ -92,6 +97,7 @@ impl<T: Scalar> Model<T> {
             self.infer(&samples.x, batch[0]..batch[0] + batch.len(), batch.len(), z);
             objective.score(&samples.outputs(z, batch), None, &mut sums);
         }
+        sums.penalize(penalty(&self.graph, self.params()), indices.len());
         objective.means(&sums)
     }
 }

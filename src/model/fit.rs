@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use super::{
     Fit, Model, check,
-    history::{Epoch, History},
+    history::{Epoch, History, Score},
     progress::Progress,
     samples::{Samples, split_at},
     trainer::Trainer,
 };
 use crate::{
     Error, Result, Scalar,
+    callbacks::{Callback, Plan, Training},
     data::{Input, Targets},
 };
 
@@ -33,6 +34,11 @@ impl<T: Scalar> Model<T> {
     ) -> Result<History> {
         let objective = self.compiled("fit")?.objective.clone();
         check::batch_size("fit", options.batch_size)?;
+        if self.graph.trained().next().is_none() {
+            let help =
+                "all layers are frozen or have no weights, so there is nothing to train; see Model::set_trainable";
+            return Err(Error::argument("fit", help));
+        }
         let mut samples = Samples::new("fit", self, x.into(), y.into())?;
         let n = samples.x.samples();
         let split = split_at(options.validation_split, n)?;
@@ -62,16 +68,26 @@ impl<T: Scalar> Model<T> {
             progress.warn(warning);
         }
 
+        let steps = split.div_ceil(batch_size);
+        let plan = Plan { epochs: options.epochs, steps, monitors: objective.monitors(validation.is_some()) };
+        let mut callbacks = Callbacks::new(options.callbacks, plan);
+
         // From here on a thread of the pool: for any other, each parallel loop has to wake the pool up and wait for it.
         rayon::scope(|_| {
             let mut history = History { epochs: Vec::new(), warnings };
+            callbacks.call(self, &history, |callback, training| callback.on_train_begin(training))?;
             let mut trainer = Trainer::new(self, batch_size, options.seed);
             for epoch in 0..options.epochs {
                 let start = Instant::now();
                 progress.epoch_begins(epoch);
+                callbacks
+                    .call(trainer.model, &history, |callback, training| callback.on_epoch_begin(training, epoch))?;
                 let order = trainer.order(split, options.shuffle);
                 let mut sums = objective.sums();
                 for (step, indices) in order.chunks(batch_size).enumerate() {
+                    callbacks.call(trainer.model, &history, |callback, training| {
+                        callback.on_train_batch_begin(training, step)
+                    })?;
                     if let Err(what) = trainer.step(&objective, &samples, indices, &mut sums) {
                         return Err(Error::NotFinite {
                             what,
@@ -81,15 +97,66 @@ impl<T: Scalar> Model<T> {
                         });
                     }
                     progress.step_done(step, || objective.means(&sums));
+                    let logs = if callbacks.need_batch_logs() { objective.means(&sums) } else { Score::default() };
+                    callbacks.call(trainer.model, &history, |callback, training| {
+                        callback.on_train_batch_end(training, step, &logs)
+                    })?;
                 }
-                let validation = validation
-                    .as_ref()
-                    .map(|(samples, range)| trainer.model.score(&objective, samples, range.clone(), usize::MAX));
-                let result = Epoch { train: objective.means(&sums), validation, time: start.elapsed() };
+                let train = objective.means(&sums);
+                let validation = match &validation {
+                    Some((samples, range)) => {
+                        callbacks
+                            .call(trainer.model, &history, |callback, training| callback.on_test_begin(training))?;
+                        let score = trainer.model.score(&objective, samples, range.clone(), usize::MAX);
+                        callbacks.call(trainer.model, &history, |callback, training| {
+                            callback.on_test_end(training, &score)
+                        })?;
+                        Some(score)
+                    }
+                    None => None,
+                };
+                let result = Epoch { train, validation, time: start.elapsed() };
                 progress.epoch_ends(epoch, &result);
+                callbacks.call(trainer.model, &history, |callback, training| {
+                    callback.on_epoch_end(training, epoch, &result)
+                })?;
                 history.epochs.push(result);
+                if callbacks.stop {
+                    break;
+                }
             }
+            callbacks.call(trainer.model, &history, |callback, training| callback.on_train_end(training))?;
             Ok(history)
         })
+    }
+}
+
+/// The callbacks of a training.
+struct Callbacks<'a, T> {
+    callbacks: Vec<Box<dyn Callback<T> + 'a>>,
+    plan: Plan,
+    /// Whether one has asked to stop.
+    stop: bool,
+}
+
+impl<'a, T: Scalar> Callbacks<'a, T> {
+    fn new(callbacks: Vec<Box<dyn Callback<T> + 'a>>, plan: Plan) -> Self {
+        Callbacks { callbacks, plan, stop: false }
+    }
+
+    fn need_batch_logs(&self) -> bool {
+        self.callbacks.iter().any(|callback| callback.needs_batch_logs())
+    }
+
+    /// Calls a method of each, in their order.
+    fn call(
+        &mut self,
+        model: &mut Model<T>,
+        history: &History,
+        mut method: impl FnMut(&mut dyn Callback<T>, &mut Training<T>) -> Result<()>,
+    ) -> Result<()> {
+        let Callbacks { callbacks, plan, stop } = self;
+        let mut training = Training { model, history, plan, stop };
+        callbacks.iter_mut().try_for_each(|callback| method(&mut **callback, &mut training))
     }
 }

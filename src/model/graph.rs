@@ -8,7 +8,7 @@ use crate::{
         Scope,
         erased::{DynLayer, Erased},
     },
-    params::ParamLayout,
+    params::{ParamInfo, ParamLayout},
 };
 
 /// The built layers of a model. Node `i` reads the output of node `i - 1`, the first the model's input.
@@ -33,6 +33,29 @@ pub(crate) struct Node {
     pub output: Shape,
     /// Its weights in the flat array.
     pub params: Range<usize>,
+    /// Whether training moves its weights.
+    pub trainable: bool,
+}
+
+/// How far the gradients of a backward pass go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// The first node whose backward pass runs: those before it have no weight to be trained.
+    pub first: usize,
+    /// Whether it computes the gradient to its input, too.
+    pub input: bool,
+}
+
+impl Reach {
+    /// Whether the backward pass of node `i` runs.
+    pub fn holds(self, i: usize) -> bool {
+        i >= self.first
+    }
+
+    /// Whether node `i` computes the gradient to its input.
+    pub fn needs_dx(self, i: usize) -> bool {
+        i > self.first || i == self.first && self.input
+    }
 }
 
 /// A maximal chain of layers that the executor runs shard by shard, or one layer that needs the whole batch.
@@ -83,10 +106,38 @@ impl Graph {
         self.nodes.last().expect("a model has a layer").output
     }
 
+    /// The weights that training moves, in their order.
+    pub fn trained(&self) -> impl Iterator<Item = &ParamInfo> {
+        let frozen =
+            |range: Range<usize>| self.nodes.iter().any(|node| !node.trainable && node.params.contains(&range.start));
+        self.layout.infos().iter().filter(move |info| info.trainable && !frozen(info.range()))
+    }
+
+    /// The runs of the flat array that training moves.
+    pub fn trained_runs(&self) -> Vec<Range<usize>> {
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for range in self.trained().map(ParamInfo::range) {
+            match runs.last_mut() {
+                Some(last) if last.end == range.start => last.end = range.end,
+                _ => runs.push(range),
+            }
+        }
+        runs
+    }
+
+    /// How far the gradients of training go: to the first node with a weight that they move.
+    pub fn reach(&self) -> Reach {
+        let first = self.trained().next().and_then(|info| {
+            let start = info.range().start;
+            self.nodes.iter().position(|node| node.params.contains(&start))
+        });
+        Reach { first: first.unwrap_or(self.nodes.len()), input: false }
+    }
+
     /// Whether the backward pass reads the output of node `i`.
-    pub fn is_kept(&self, i: usize) -> bool {
-        let next = self.nodes.get(i + 1);
-        self.nodes[i].layer.reads().y || next.is_some_and(|next| next.layer.reads().x)
+    pub fn is_kept(&self, i: usize, reach: Reach) -> bool {
+        let reads = |i: usize| self.nodes.get(i).filter(|_| reach.holds(i)).map(|node| node.layer.reads());
+        reads(i).is_some_and(|reads| reads.y) || reads(i + 1).is_some_and(|reads| reads.x)
     }
 
     /// One sample of what node `i` reads.
@@ -110,7 +161,7 @@ mod tests {
             .add(Flatten::new())
             .build()
             .unwrap();
-        let kept: Vec<bool> = (0..6).map(|i| model.graph.is_kept(i)).collect();
+        let kept: Vec<bool> = (0..6).map(|i| model.graph.is_kept(i, model.graph.reach())).collect();
         assert_eq!(kept, [false, true, true, true, false, false]);
     }
 }

@@ -62,6 +62,16 @@ pub struct Epoch {
     pub time: Duration,
 }
 
+impl Epoch {
+    /// A figure by its Keras name: `"loss"`, `"val_loss"`, `"accuracy"`, `"val_accuracy"`. `None` when there is no such figure.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        match name.strip_prefix("val_") {
+            Some(name) => self.validation.as_ref()?.get(name),
+            None => self.train.get(name),
+        }
+    }
+}
+
 /// What [`fit`](crate::Model::fit) gave, epoch by epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
@@ -76,11 +86,7 @@ impl History {
     ///
     /// `None` when there is no such figure.
     pub fn get(&self, name: &str) -> Option<Vec<f64>> {
-        let figure = |epoch: &Epoch| match name.strip_prefix("val_") {
-            Some(name) => epoch.validation.as_ref()?.get(name),
-            None => epoch.train.get(name),
-        };
-        self.epochs.iter().map(figure).collect::<Option<Vec<_>>>().filter(|curve| !curve.is_empty())
+        self.epochs.iter().map(|epoch| epoch.get(name)).collect::<Option<Vec<_>>>().filter(|curve| !curve.is_empty())
     }
 }
 

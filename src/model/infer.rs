@@ -104,6 +104,7 @@ impl<T: Scalar> Infer<'_, T> {
             packed: self.packed.of(i, Pass::Forward),
             params: Params { values: self.params, layout: &self.graph.layout },
             mode: Mode::Infer,
+            trainable: node.trainable,
             stream: i as u64,
             first_sample: 0,
         };

@@ -11,6 +11,7 @@ mod layer_info;
 mod objective;
 mod options;
 mod packed;
+mod penalty;
 mod progress;
 mod samples;
 mod sequential;
@@ -88,9 +89,14 @@ impl<T: Scalar> Model<T> {
     /// # Errors
     /// When there is none; the error lists the names there are.
     pub fn get_layer(&self, name: &str) -> Result<LayerRef<'_, T>> {
-        self.layers().find(|layer| layer.name() == name).ok_or_else(|| {
+        let index = self.layer_index("get_layer", name)?;
+        Ok(LayerRef { info: &self.layers[index], model: self })
+    }
+
+    fn layer_index(&self, method: &'static str, name: &str) -> Result<usize> {
+        self.layers.iter().position(|layer| layer.name == name).ok_or_else(|| {
             let names: Vec<_> = self.layers().map(|layer| layer.name()).collect();
-            Error::argument("get_layer", format!("no layer is named \"{name}\"; there are {}", names.join(", ")))
+            Error::argument(method, format!("no layer is named \"{name}\"; there are {}", names.join(", ")))
         })
     }
 
@@ -102,6 +108,14 @@ impl<T: Scalar> Model<T> {
     /// All weights as one flat array, in the order of [`layout`](Model::layout).
     pub fn params(&self) -> &[T] {
         self.weights.values()
+    }
+
+    /// Replaces [`params`](Model::params).
+    ///
+    /// # Panics
+    /// When `params` is not as long.
+    pub fn set_params(&mut self, params: &[T]) {
+        self.weights.values_mut().copy_from_slice(params);
     }
 
     /// Where each weight stands in [`params`](Model::params), with its name and shape.
@@ -140,6 +154,37 @@ impl<T: Scalar> Model<T> {
         for (info, weight) in infos.iter().zip(weights) {
             values[info.range()].copy_from_slice(weight.data());
         }
+        Ok(())
+    }
+
+    /// Freezes a layer, by its name, or lets training move its weights again. What stands before the first layer that is trained takes no
+    /// gradient and keeps no activations; a frozen [`BatchNormalization`](crate::layers::BatchNormalization) computes as in
+    /// prediction.
+    ///
+    /// ```
+    /// use cornu::prelude::*;
+    ///
+    /// let mut model = Sequential::new([8]).add(Dense::new(4)).add(Dense::new(2)).build()?;
+    /// model.set_trainable("dense", false)?;
+    /// assert!(model.summary().contains("Trainable params: 10"));
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When no layer has this name.
+    pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
+        let index = self.layer_index("set_trainable", layer)?;
+        self.graph.nodes[index].trainable = trainable;
+        Ok(())
+    }
+
+    /// Freezes all layers up to this one, itself included.
+    ///
+    /// # Errors
+    /// As [`set_trainable`](Model::set_trainable).
+    pub fn freeze_until(&mut self, layer: &str) -> Result<()> {
+        let index = self.layer_index("freeze_until", layer)?;
+        self.graph.nodes[..=index].iter_mut().for_each(|node| node.trainable = false);
         Ok(())
     }
 

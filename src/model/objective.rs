@@ -38,6 +38,13 @@ pub(crate) struct Sums {
     rows: [Vec<f64>; 4],
 }
 
+impl Sums {
+    /// Adds what regularizers add to the loss of each of `n` samples.
+    pub fn penalize(&mut self, penalty: f64, n: usize) {
+        self.loss += penalty * n as f64;
+    }
+}
+
 impl Objective {
     pub fn new(
         loss: impl Loss,
@@ -71,6 +78,13 @@ impl Objective {
 
     pub fn output(&self) -> Shape {
         self.output
+    }
+
+    /// The names of the figures of an epoch.
+    pub fn monitors(&self, validation: bool) -> Vec<String> {
+        let names = || ["loss".to_owned()].into_iter().chain(self.metrics.iter().map(Metric::name));
+        let validation = names().map(|name| format!("val_{name}")).filter(|_| validation);
+        names().chain(validation).collect()
     }
 
     pub fn sums(&self) -> Sums {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::DEFAULT_BATCH_SIZE;
-use crate::data::{Input, Targets};
+use crate::{
+    callbacks::Callback,
+    data::{Input, Targets},
+};
 
 /// How a model is trained; see [`Model::fit`](crate::Model::fit). Names and defaults are those of Keras's `fit`.
 ///
@@ -12,7 +15,6 @@ use crate::data::{Input, Targets};
 ///
 /// let options: Fit = Fit::new().epochs(5).batch_size(64).validation_split(0.1).seed(3);
 /// ```
-#[derive(Clone, Debug)]
 pub struct Fit<'a, T = f32> {
     pub(super) epochs: usize,
     pub(super) batch_size: usize,
@@ -23,6 +25,7 @@ pub struct Fit<'a, T = f32> {
     pub(super) class_weight: BTreeMap<usize, f64>,
     pub(super) verbose: u8,
     pub(super) seed: u64,
+    pub(super) callbacks: Vec<Box<dyn Callback<T> + 'a>>,
 }
 
 impl<T> Default for Fit<'_, T> {
@@ -37,6 +40,7 @@ impl<T> Default for Fit<'_, T> {
             class_weight: BTreeMap::new(),
             verbose: 1,
             seed: 0,
+            callbacks: Vec::new(),
         }
     }
 }
@@ -101,6 +105,13 @@ impl<'a, T> Fit<'a, T> {
     /// the same weights, bit for bit, for any number of threads.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// Adds what watches and steers the training; several are called in their order. A callback that is looked at afterwards is given
+    /// as `&mut callback`.
+    pub fn callback(mut self, callback: impl Callback<T> + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
         self
     }
 }

@@ -1,18 +1,15 @@
 //! The weights, and the forms in which the layers read them.
 
-use std::sync::OnceLock;
+use std::{iter, sync::OnceLock};
 
 use rayon::prelude::*;
 
-use super::graph::Graph;
+use super::graph::{Graph, Reach};
 use crate::{
     Scalar,
     aligned::Aligned,
     layers::{Params, Pass},
 };
-
-/// The passes of training.
-pub(crate) const BOTH: [Pass; 2] = [Pass::Forward, Pass::Backward];
 
 /// The weights of a model. Their forms for prediction are made when they are first asked for, and forgotten when a weight may
 /// have changed.
@@ -41,7 +38,7 @@ impl<T: Scalar> Weights<T> {
         }
         // Before the lock is taken: packing runs in parallel, and a thread of the pool that waits for a part of it may begin another
         // prediction, which would wait for this one.
-        let mut packed = Packed::new(graph, &[Pass::Forward]);
+        let mut packed = Packed::new(graph, None);
         packed.pack(graph, &self.values);
         self.packed.get_or_init(|| packed)
     }
@@ -61,27 +58,22 @@ struct Form<T> {
 }
 
 impl<T: Scalar> Packed<T> {
-    /// Room for the forms that these passes need.
-    pub fn new(graph: &Graph, passes: &[Pass]) -> Self {
-        let form = |&pass| {
-            let nodes = graph.nodes.iter().enumerate();
-            nodes.map(move |(node, _)| {
-                let len = Self::len(graph, node, pass);
-                Form { node, pass, len, values: Aligned::zeros(len) }
-            })
-        };
-        Packed { forms: passes.iter().flat_map(form).collect() }
+    /// Room for the forms that prediction needs, and with gradients that reach so far those that training needs.
+    pub fn new(graph: &Graph, reach: Option<Reach>) -> Self {
+        let form = |(node, pass, len)| Form { node, pass, len, values: Aligned::zeros(len) };
+        Packed { forms: Self::lens(graph, reach).map(form).collect() }
     }
 
     /// How many elements [`new`](Packed::new) makes room for.
-    pub fn elements(graph: &Graph, passes: &[Pass]) -> usize {
-        passes.iter().flat_map(|&pass| (0..graph.nodes.len()).map(move |node| Self::len(graph, node, pass))).sum()
+    pub fn elements(graph: &Graph, reach: Option<Reach>) -> usize {
+        Self::lens(graph, reach).map(|(_, _, len)| len).sum()
     }
 
-    fn len(graph: &Graph, node: usize, pass: Pass) -> usize {
-        // Nobody needs the gradient to the model's input.
-        let needed = pass == Pass::Forward || node > 0;
-        if needed { graph.nodes[node].methods::<T>().packed_len(pass) } else { 0 }
+    fn lens(graph: &Graph, reach: Option<Reach>) -> impl Iterator<Item = (usize, Pass, usize)> {
+        let backward = move |node| reach.is_some_and(|reach: Reach| reach.needs_dx(node)).then_some(Pass::Backward);
+        let passes = move |node| iter::once(Pass::Forward).chain(backward(node)).map(move |pass| (node, pass));
+        let forms = (0..graph.nodes.len()).flat_map(passes);
+        forms.map(|(node, pass)| (node, pass, graph.nodes[node].methods::<T>().packed_len(pass)))
     }
 
     /// Brings the weights into their forms.

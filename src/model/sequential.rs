@@ -176,7 +176,7 @@ impl Plan {
         }
         self.relu = split.as_ref().is_some_and(|_| next.is_some());
         self.head = split.filter(|_| next.is_none()).map_or(Activation::Linear, |(_, head)| head);
-        self.nodes.push(Node { layer: built, output, params: offset..self.layout.len() });
+        self.nodes.push(Node { layer: built, output, params: offset..self.layout.len(), trainable: true });
         let weights = weights..self.layout.infos().len();
         self.names.insert(name.clone());
         self.infos.push(LayerInfo { name, class_name: class, output_shape: output, weights });

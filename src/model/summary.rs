@@ -2,15 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{
-    DEFAULT_BATCH_SIZE, Model,
-    graph::Node,
-    infer,
-    layer_info::LayerRef,
-    packed::{BOTH, Packed},
-    tape::Tape,
-};
-use crate::{Scalar, layers::Pass};
+use super::{DEFAULT_BATCH_SIZE, Model, graph::Node, infer, layer_info::LayerRef, packed::Packed, tape::Tape};
+use crate::Scalar;
 
 /// The widths of the columns, without the space on both sides; those of Keras.
 const WIDTHS: [usize; 3] = [31, 22, 13];
@@ -38,7 +31,7 @@ impl<T: Scalar> Model<T> {
         }
         table += &rule("└", "─", "┴", "┘");
 
-        let trainable: usize = self.graph.layout.trainable().iter().map(|run| run.len()).sum();
+        let trainable: usize = self.graph.trained().map(|info| info.shape.size()).sum();
         let optimizer = self.compiled.as_ref().map_or(0, |compiled| compiled.count_params());
         // Of all these numbers only the optimizer's step is an integer, of 8 bytes.
         let step = if optimizer > 0 { size_of::<u64>() - size_of::<T>() } else { 0 };
@@ -65,9 +58,10 @@ impl<T: Scalar> Model<T> {
         // Weights, those with which the loss was finite last, gradients, and the optimizer's arrays.
         let arrays = 3 + self.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.slots());
         let batch = batch_size as f64 * self.graph.input.size() as f64;
-        let packed = Packed::<T>::elements(&self.graph, &BOTH) as f64;
-        let elements =
-            (arrays * self.count_params()) as f64 + packed + batch + Tape::<T>::elements(&self.graph, batch_size);
+        let reach = self.graph.reach();
+        let packed = Packed::<T>::elements(&self.graph, Some(reach)) as f64;
+        let tape = Tape::<T>::elements(&self.graph, batch_size, reach);
+        let elements = (arrays * self.count_params()) as f64 + packed + batch + tape;
         let work = |node: &Node| node.methods::<T>().work_bytes(node.output.size()) as f64;
         let works: f64 = self.graph.nodes.iter().map(work).sum();
         elements * size_of::<T>() as f64 + works * batch_size as f64 + infer::space_bytes::<T>(&self.graph) as f64
@@ -77,7 +71,7 @@ impl<T: Scalar> Model<T> {
     fn predict_bytes(&self, batch_size: usize) -> f64 {
         let batch_size = batch_size.min(infer::largest_batch(&self.graph));
         let boundaries = batch_size as f64 * infer::boundary_elements(&self.graph) as f64;
-        let packed = Packed::<T>::elements(&self.graph, &[Pass::Forward]) as f64;
+        let packed = Packed::<T>::elements(&self.graph, None) as f64;
         (self.count_params() as f64 + packed + boundaries) * size_of::<T>() as f64
             + infer::space_bytes::<T>(&self.graph) as f64
     }

@@ -7,13 +7,13 @@
 use rayon::prelude::*;
 
 use super::{
-    graph::{Graph, Segment},
+    graph::{Graph, Reach, Segment},
     packed::Packed,
     space::{Space, Spaces, grown},
 };
 use crate::{
     Scalar,
-    layers::{Backward, Forward, Grads, Mode, Params, Pass, Scope, Taped, erased::Work},
+    layers::{Backward, Forward, Grads, Mode, Params, Pass, Scope, State, Taped, erased::Work},
     tensor::{View, ViewMut},
 };
 
@@ -26,8 +26,11 @@ const SUM_BLOCK: usize = 4096;
 /// What a training step leaves from its forward for its backward pass, and the gradients.
 pub(crate) struct Tape<T> {
     segments: Vec<SegmentTape<T>>,
-    /// The gradient to each weight, as the flat array of the weights.
+    reach: Reach,
+    /// The gradient to each weight, as the flat array of the weights; 0 for those that no gradient reaches.
     pub grads: Vec<T>,
+    /// The gradient to the batch, where it is wanted.
+    pub dx: Vec<T>,
 }
 
 struct SegmentTape<T> {
@@ -64,16 +67,17 @@ pub(crate) struct Step<'a, T> {
 
 impl<T: Scalar> Tape<T> {
     /// Buffers for batches of up to `n` samples.
-    pub fn new(graph: &Graph, n: usize) -> Self {
-        let segments = graph.segments.iter().map(|segment| SegmentTape::new(graph, segment, n)).collect();
-        Tape { segments, grads: vec![T::zero(); graph.layout.len()] }
+    pub fn new(graph: &Graph, n: usize, reach: Reach) -> Self {
+        let segments = graph.segments.iter().map(|segment| SegmentTape::new(graph, segment, n, reach)).collect();
+        let dx = if reach.input { n * graph.input.size() } else { 0 };
+        Tape { segments, reach, grads: vec![T::zero(); graph.layout.len()], dx: vec![T::zero(); dx] }
     }
 
     /// How many elements those buffers hold, without the gradients.
-    pub fn elements(graph: &Graph, n: usize) -> f64 {
+    pub fn elements(graph: &Graph, n: usize, reach: Reach) -> f64 {
         let segment = |segment: &Segment| {
             let last = segment.nodes.end - 1;
-            let kept = segment.nodes.clone().filter(|&i| i == last || graph.is_kept(i));
+            let kept = segment.nodes.clone().filter(|&i| i == last || graph.is_kept(i, reach));
             let outputs: usize = kept.map(|i| graph.nodes[i].output.size()).sum();
             let lanes = match segment.scope {
                 Scope::PerSample => n.div_ceil(graph.shard).min(LANES) * segment.params.len(),
@@ -85,6 +89,17 @@ impl<T: Scalar> Tape<T> {
         graph.segments.iter().map(segment).sum()
     }
 
+    /// Lets the layers store what the step leaves in the weights that no gradient moves.
+    pub fn store(&self, graph: &Graph, params: &mut [T]) {
+        let mut state = State { values: params, layout: &graph.layout };
+        for (segment, tape) in graph.segments.iter().zip(&self.segments) {
+            let node = &graph.nodes[segment.nodes.start];
+            if segment.scope == Scope::WholeBatch && node.trainable {
+                node.methods::<T>().store(&tape.lanes[0].shards[0].works[0], &mut state);
+            }
+        }
+    }
+
     /// The output of the last node, and the gradient to it, which the loss writes.
     pub fn output(&mut self, len: usize) -> (&[T], &mut [T]) {
         let last = self.segments.last_mut().expect("a model has a layer");
@@ -93,30 +108,31 @@ impl<T: Scalar> Tape<T> {
 }
 
 impl<T: Scalar> SegmentTape<T> {
-    fn new(graph: &Graph, segment: &Segment, n: usize) -> Self {
+    fn new(graph: &Graph, segment: &Segment, n: usize, reach: Reach) -> Self {
         let width = graph.nodes[segment.nodes.end - 1].output.size();
         let shard = shard_samples(graph, segment, n);
         let shards = n.div_ceil(shard);
         // A smaller batch has fewer shards, and neither more lanes nor more shards in a lane.
-        let lanes = (0..shards.min(LANES)).map(|_| Lane::new(graph, segment, shards.div_ceil(LANES), shard)).collect();
+        let lane = |_| Lane::new(graph, segment, shards.div_ceil(LANES), shard, reach);
+        let lanes = (0..shards.min(LANES)).map(lane).collect();
         SegmentTape { out: vec![T::zero(); n * width], dout: vec![T::zero(); n * width], lanes }
     }
 }
 
 impl<T: Scalar> Lane<T> {
-    fn new(graph: &Graph, segment: &Segment, shards: usize, samples: usize) -> Self {
+    fn new(graph: &Graph, segment: &Segment, shards: usize, samples: usize, reach: Reach) -> Self {
         let grads = match segment.scope {
             Scope::PerSample => vec![T::zero(); segment.params.len()],
             Scope::WholeBatch => Vec::new(),
         };
-        Lane { grads, shards: (0..shards).map(|_| Shard::new(graph, segment, samples)).collect() }
+        Lane { grads, shards: (0..shards).map(|_| Shard::new(graph, segment, samples, reach)).collect() }
     }
 }
 
 impl<T: Scalar> Shard<T> {
-    fn new(graph: &Graph, segment: &Segment, samples: usize) -> Self {
+    fn new(graph: &Graph, segment: &Segment, samples: usize, reach: Reach) -> Self {
         let inner = segment.nodes.start..segment.nodes.end - 1;
-        let len = |i: usize| if graph.is_kept(i) { samples * graph.nodes[i].output.size() } else { 0 };
+        let len = |i: usize| if graph.is_kept(i, reach) { samples * graph.nodes[i].output.size() } else { 0 };
         Shard {
             outputs: inner.map(|i| vec![T::zero(); len(i)]).collect(),
             works: graph.nodes[segment.nodes.clone()].iter().map(|node| node.methods::<T>().work()).collect(),
@@ -144,7 +160,7 @@ impl<T: Scalar> Step<'_, T> {
     /// Runs all nodes over the batch `x`; the result is [`Tape::output`].
     pub fn forward(&self, tape: &mut Tape<T>, x: &[T]) {
         for (i, segment) in self.graph.segments.iter().enumerate() {
-            let (done, rest) = tape.segments.split_at_mut(i);
+            let (reach, (done, rest)) = (tape.reach, tape.segments.split_at_mut(i));
             let x_len = self.graph.input_of(segment.nodes.start).size();
             let x = done.last().map_or(x, |previous| &previous.out[..self.n * x_len]);
             let SegmentTape { out, lanes, .. } = &mut rest[0];
@@ -157,7 +173,9 @@ impl<T: Scalar> Step<'_, T> {
                 .zip(x.par_chunks(samples * x_len))
                 .enumerate()
                 .for_each(|(i, ((lane, y), x))| {
-                    self.spaces.lend(self.graph, |space| self.lane_forward(segment, lane, i * samples, x, y, space));
+                    self.spaces.lend(self.graph, |space| {
+                        self.lane_forward(segment, reach, lane, i * samples, (x, y), space);
+                    });
                 });
         }
     }
@@ -165,10 +183,10 @@ impl<T: Scalar> Step<'_, T> {
     fn lane_forward(
         &self,
         segment: &Segment,
+        reach: Reach,
         lane: &mut Lane<T>,
         first_sample: usize,
-        x: &[T],
-        y: &mut [T],
+        (x, y): (&[T], &mut [T]),
         space: &mut Space<T>,
     ) {
         let x_len = self.graph.input_of(segment.nodes.start).size();
@@ -184,12 +202,12 @@ impl<T: Scalar> Step<'_, T> {
                 let (x_len, y_len) = (n * self.graph.input_of(index).size(), n * node.output.size());
                 let (done, rest) = shard.outputs.split_at_mut(k);
                 let x = match done.last() {
-                    Some(kept) if self.graph.is_kept(index - 1) => &kept[..x_len],
+                    Some(kept) if self.graph.is_kept(index - 1, reach) => &kept[..x_len],
                     Some(_) => &from[..x_len],
                     None => x,
                 };
                 let y = match rest.first_mut() {
-                    Some(kept) if self.graph.is_kept(index) => &mut kept[..y_len],
+                    Some(kept) if self.graph.is_kept(index, reach) => &mut kept[..y_len],
                     Some(_) => grown(&mut to, y_len),
                     None => &mut *y,
                 };
@@ -198,13 +216,14 @@ impl<T: Scalar> Step<'_, T> {
                     packed: self.packed.of(index, Pass::Forward),
                     params: Params { values: self.params, layout: &self.graph.layout },
                     mode: self.mode,
+                    trainable: node.trainable,
                     stream: index as u64,
                     first_sample: first_sample + i * samples,
                 };
                 let x = View::new(self.graph.input_of(index).batch(n), x);
                 let y = ViewMut::new(node.output.batch(n), y);
                 node.methods::<T>().forward(&mut cx, &mut shard.works[k], x, y);
-                if !self.graph.is_kept(index) {
+                if !self.graph.is_kept(index, reach) {
                     std::mem::swap(&mut from, &mut to);
                 }
             }
@@ -212,29 +231,32 @@ impl<T: Scalar> Step<'_, T> {
         space.buffers = [from, to];
     }
 
-    /// From the gradient to the output, which the loss has written, computes all of [`Tape::grads`]. `x` is the batch
-    /// that [`forward`](Step::forward) saw; nobody needs its gradient.
+    /// From the gradient to the output, which the loss has written, computes all of [`Tape::grads`], and [`Tape::dx`] where it
+    /// is wanted. `x` is the batch that [`forward`](Step::forward) saw.
     pub fn backward(&self, tape: &mut Tape<T>, x: &[T]) {
+        let reach = tape.reach;
         tape.grads.fill(T::zero());
-        for (i, segment) in self.graph.segments.iter().enumerate().rev() {
+        let reached = |segment: &Segment| reach.holds(segment.nodes.end - 1);
+        for (i, segment) in self.graph.segments.iter().enumerate().rev().take_while(|(_, segment)| reached(segment)) {
             let (before, rest) = tape.segments.split_at_mut(i);
             let SegmentTape { out, dout, lanes } = &mut rest[0];
             let x_len = self.n * self.graph.input_of(segment.nodes.start).size();
             let y_len = self.n * self.graph.nodes[segment.nodes.end - 1].output.size();
             let (x, dx) = match before.last_mut() {
-                Some(previous) => (&previous.out[..x_len], Some(&mut previous.dout[..x_len])),
-                None => (x, None),
+                Some(previous) => (&previous.out[..x_len], &mut previous.dout[..]),
+                None => (x, &mut tape.dx[..]),
             };
+            let dx = reach.needs_dx(segment.nodes.start).then(|| &mut dx[..x_len]);
             let lane_samples = lane_samples(self.graph, segment, self.n);
             let part = Part { x, y: &out[..y_len], dy: &mut dout[..y_len], dx, n: self.n };
             let lanes = &mut lanes[..self.n.div_ceil(lane_samples)];
             let grads = &mut tape.grads[segment.params.clone()];
             match segment.scope {
                 Scope::WholeBatch => self.spaces.lend(self.graph, |space| {
-                    self.shard_backward(segment, &mut lanes[0].shards[0], part, grads, space);
+                    self.shard_backward(segment, reach, &mut lanes[0].shards[0], part, grads, space);
                 }),
                 Scope::PerSample => {
-                    self.lanes_backward(segment, lanes, lane_samples, part);
+                    self.lanes_backward(segment, reach, lanes, lane_samples, part);
                     grads.par_chunks_mut(SUM_BLOCK).enumerate().for_each(|(i, sum)| {
                         for lane in &*lanes {
                             for (sum, &grad) in sum.iter_mut().zip(&lane.grads[i * SUM_BLOCK..]) {
@@ -248,21 +270,28 @@ impl<T: Scalar> Step<'_, T> {
     }
 
     /// Runs the lanes in parallel.
-    fn lanes_backward(&self, segment: &Segment, lanes: &mut [Lane<T>], lane_samples: usize, part: Part<T>) {
+    fn lanes_backward(
+        &self,
+        segment: &Segment,
+        reach: Reach,
+        lanes: &mut [Lane<T>],
+        lane_samples: usize,
+        part: Part<T>,
+    ) {
         if let [lane] = lanes {
-            self.spaces.lend(self.graph, |space| self.lane_backward(segment, lane, part, space));
+            self.spaces.lend(self.graph, |space| self.lane_backward(segment, reach, lane, part, space));
             return;
         }
         let half = lanes.len() / 2;
         let (first, second) = lanes.split_at_mut(half);
         let (first_part, second_part) = part.split(half * lane_samples);
         rayon::join(
-            || self.lanes_backward(segment, first, lane_samples, first_part),
-            || self.lanes_backward(segment, second, lane_samples, second_part),
+            || self.lanes_backward(segment, reach, first, lane_samples, first_part),
+            || self.lanes_backward(segment, reach, second, lane_samples, second_part),
         );
     }
 
-    fn lane_backward(&self, segment: &Segment, lane: &mut Lane<T>, part: Part<T>, space: &mut Space<T>) {
+    fn lane_backward(&self, segment: &Segment, reach: Reach, lane: &mut Lane<T>, part: Part<T>, space: &mut Space<T>) {
         lane.grads.fill(T::zero());
         let mut rest = part;
         for shard in &mut lane.shards {
@@ -270,7 +299,7 @@ impl<T: Scalar> Step<'_, T> {
             let (part, others) = rest.split(n);
             rest = others;
             if n > 0 {
-                self.shard_backward(segment, shard, part, &mut lane.grads, space);
+                self.shard_backward(segment, reach, shard, part, &mut lane.grads, space);
             }
         }
     }
@@ -280,6 +309,7 @@ impl<T: Scalar> Step<'_, T> {
     fn shard_backward(
         &self,
         segment: &Segment,
+        reach: Reach,
         shard: &mut Shard<T>,
         part: Part<T>,
         grads: &mut [T],
@@ -288,7 +318,7 @@ impl<T: Scalar> Step<'_, T> {
         let Part { x, y, dy, mut dx, n } = part;
         let [mut upper, mut lower] = std::mem::take(&mut space.buffers);
         let first = segment.nodes.start;
-        for index in segment.nodes.clone().rev() {
+        for index in segment.nodes.clone().rev().take_while(|&index| reach.holds(index)) {
             let k = index - first;
             let (input, node) = (self.graph.input_of(index), &self.graph.nodes[index]);
             let (x_len, y_len) = (n * input.size(), n * node.output.size());
@@ -296,12 +326,16 @@ impl<T: Scalar> Step<'_, T> {
             let x = if k == 0 { x } else { shard.outputs[k - 1].get(..x_len).unwrap_or_default() };
             let y = if last { y } else { shard.outputs[k].get(..y_len).unwrap_or_default() };
             let dy_here = if last { &mut *dy } else { &mut upper[..y_len] };
-            let dx_here = if k == 0 { dx.take() } else { Some(grown(&mut lower, x_len)) };
+            let dx_here = match k {
+                0 => dx.take(),
+                _ => reach.needs_dx(index).then(|| grown(&mut lower, x_len)),
+            };
             let mut cx = Backward {
                 grads: Grads { values: &mut *grads, offset: segment.params.start, layout: &self.graph.layout },
                 scratch: &mut space.scratch,
                 packed: self.packed.of(index, Pass::Backward),
                 params: Params { values: self.params, layout: &self.graph.layout },
+                trainable: node.trainable,
             };
             let taped = Taped::new(node.layer.reads(), n, (input, x), (node.output, y), dy_here);
             let dx_here = dx_here.map(|dx| ViewMut::new(input.batch(n), dx));

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::{
     Model,
     objective::{Objective, Sums},
-    packed::{BOTH, Packed},
+    packed::Packed,
+    penalty,
     samples::Samples,
     tape::Tape,
 };
@@ -21,18 +22,22 @@ pub(super) struct Trainer<'m, T> {
     batch: Vec<T>,
     /// The weights with which the loss was finite last.
     good: Vec<T>,
-    trainable: Vec<Range<usize>>,
+    trained: Vec<Range<usize>>,
+    /// For constraints to compute in.
+    norms: Vec<T>,
     seed: u64,
 }
 
 impl<'m, T: Scalar> Trainer<'m, T> {
     pub fn new(model: &'m mut Model<T>, batch_size: usize, seed: u64) -> Self {
+        let reach = model.graph.reach();
         Trainer {
-            tape: Tape::new(&model.graph, batch_size),
+            tape: Tape::new(&model.graph, batch_size, reach),
             batch: vec![T::zero(); batch_size * model.graph.input.size()],
-            packed: Packed::new(&model.graph, &BOTH),
+            packed: Packed::new(&model.graph, Some(reach)),
             good: model.params().to_vec(),
-            trainable: model.graph.layout.trainable(),
+            trained: model.graph.trained_runs(),
+            norms: Vec::new(),
             seed,
             model,
         }
@@ -58,7 +63,7 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         indices: &[usize],
         sums: &mut Sums,
     ) -> Result<(), &'static str> {
-        let Trainer { model, tape, packed, batch, good, trainable, seed } = self;
+        let Trainer { model, tape, packed, batch, good, trained, norms, seed } = self;
         let compiled = model.compiled.as_ref().expect(COMPILED);
         let n = indices.len();
         let x = &mut batch[..n * model.graph.input.size()];
@@ -67,17 +72,22 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         let step = model.step(Mode::Train { seed: *seed, step: compiled.steps }, n, packed);
         step.forward(tape, x);
         let (z, dz) = tape.output(n * model.graph.output().size());
-        let loss = objective.score(&samples.outputs(z, indices), Some(dz), sums);
+        let penalty = penalty::penalty(&model.graph, model.params());
+        let loss = objective.score(&samples.outputs(z, indices), Some(dz), sums) + penalty;
+        sums.penalize(penalty, n);
         let failed = 'step: {
             if !loss.is_finite() {
                 break 'step "loss";
             }
             good.copy_from_slice(model.params());
             step.backward(tape, x);
+            penalty::add_gradient(&model.graph, model.params(), &mut tape.grads);
             if !all_finite(&tape.grads) {
                 break 'step "gradient";
             }
-            model.compiled.as_mut().expect(COMPILED).update(model.weights.values_mut(), &tape.grads, trainable);
+            model.compiled.as_mut().expect(COMPILED).update(model.weights.values_mut(), &tape.grads, trained);
+            penalty::constrain(&model.graph, model.weights.values_mut(), norms);
+            tape.store(&model.graph, model.weights.values_mut());
             if !all_finite(model.params()) {
                 break 'step "weights";
             }

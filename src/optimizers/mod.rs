@@ -88,7 +88,7 @@ pub trait Optimizer: Clone + Debug + Send + Sync + 'static {
     fn update<T: Scalar>(&self, t: u64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]);
 }
 
-fn check_learning_rate(rate: f64) -> Result<(), String> {
+pub(crate) fn check_learning_rate(rate: f64) -> Result<(), String> {
     if rate >= 0.0 && rate.is_finite() {
         Ok(())
     } else {

@@ -78,6 +78,8 @@ fn layer(case: &str, model: Sequential) -> Sequential {
         "zero_padding2d_1x2" => model.add(ZeroPadding2D::new((1, 2))),
         "zero_padding2d_sides" => model.add(ZeroPadding2D::new(((1, 2), (0, 3)))),
         "rescaling" => model.add(Rescaling::new(1.0 / 127.5).offset(-1.0)),
+        "batch_normalization" => model.add(BatchNormalization::new()),
+        "batch_normalization_axis1" => model.add(BatchNormalization::new().axis(1)),
         "dropout_inference" => model.add(Dropout::new(0.5)),
         _ => panic!("the case {case} is not tested; add its layer here"),
     }
@@ -111,8 +113,8 @@ fn check<T: Scalar>(case: &Case) {
     model.set_weights(&[vec![x], case.weights()].concat()).unwrap();
     case.assert_close("y", &model.predict(&given.input()).unwrap(), 0.0);
 
-    // A gradient is one of training, in which a dropout drops.
-    if case.name != "dropout_inference" {
+    // A gradient is one of training, in which a dropout drops; that of batch normalization is in training.rs.
+    if case.name != "dropout_inference" && !case.name.starts_with("batch_normalization") {
         model.compile(SGD::default(), Dot { samples: given.batch[0] }, []).unwrap();
         let (_, gradients) = model.gradients(&given.input(), &case.tensor::<T>("dy")).unwrap();
         for (name, gradient) in ["dx", "dw0", "dw1"].into_iter().zip(&gradients) {
@@ -123,9 +125,9 @@ fn check<T: Scalar>(case: &Case) {
 
 /// `sum(y * dy)` over the batch, with `dy` in the place of the targets.
 #[derive(Debug)]
-struct Dot {
+pub struct Dot {
     /// The model divides by them.
-    samples: usize,
+    pub samples: usize,
 }
 
 impl Loss for Dot {

@@ -94,8 +94,10 @@ fn by_model<T: Scalar>(case: &Case, head: Activation, loss: impl Loss) {
     model.compile(KeepGradient, loss, []).unwrap();
 
     let (x, weights) = (given.input(), weights(case));
-    let fit = Fit::new().shuffle(false).verbose(0);
-    let fit = weights.as_deref().map_or(fit.clone(), |weights| fit.sample_weight(weights));
+    let mut fit = Fit::new().shuffle(false).verbose(0);
+    if let Some(weights) = &weights {
+        fit = fit.sample_weight(weights);
+    }
     let history = match kind {
         TargetKind::Labels => model.fit(&x, &case.labels("y_true"), fit).unwrap(),
         TargetKind::Values => model.fit(&x, &case.tensor::<T>("y_true"), fit).unwrap(),

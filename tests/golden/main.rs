@@ -8,4 +8,5 @@ mod layers;
 mod losses;
 mod metrics;
 mod optimizers;
+mod training;
 mod trajectory;

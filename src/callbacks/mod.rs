@@ -1,0 +1,199 @@
+//! Callbacks: what watches a training and steers it, one file each.
+
+mod early_stopping;
+mod monitor;
+
+pub use early_stopping::EarlyStopping;
+pub use monitor::Mode;
+
+use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
+
+/// What watches a training: [`fit`](Model::fit) calls these methods as `keras.callbacks.Callback`'s are called. Each does nothing by
+/// default; an error ends the training, and `fit` returns it.
+///
+/// ```
+/// use cornu::{callbacks::{Callback, Training}, model::Epoch, prelude::*};
+///
+/// /// Halves the learning rate after each epoch.
+/// struct Halve;
+///
+/// impl Callback for Halve {
+///     fn on_epoch_end(&mut self, training: &mut Training, _: usize, _: &Epoch) -> cornu::Result<()> {
+///         training.set_learning_rate(training.learning_rate() / 2.0)
+///     }
+/// }
+///
+/// let (x, y) = (Tensor::random_normal([64, 3], 0.0, 1.0, 0), Tensor::zeros([64, 1]));
+/// let mut model = Sequential::new([3]).add(Dense::new(1)).compile(SGD::new(0.1), MeanSquaredError, [])?;
+/// model.fit(&x, &y, Fit::new().epochs(3).verbose(0).callback(Halve))?;
+/// assert_eq!(model.learning_rate(), Some(0.1 / 8.0));
+/// # Ok::<(), cornu::Error>(())
+/// ```
+pub trait Callback<T = f32>: Send {
+    /// Before the first step.
+    fn on_train_begin(&mut self, _training: &mut Training<T>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before the first step of an epoch; epochs count from 0.
+    fn on_epoch_begin(&mut self, _training: &mut Training<T>, _epoch: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before a step; those of an epoch count from 0.
+    fn on_train_batch_begin(&mut self, _training: &mut Training<T>, _batch: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// After a step. `logs` are the means over the samples of the epoch so far.
+    fn on_train_batch_end(&mut self, _training: &mut Training<T>, _batch: usize, _logs: &Score) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before the validation after an epoch.
+    fn on_test_begin(&mut self, _training: &mut Training<T>) -> Result<()> {
+        Ok(())
+    }
+
+    /// After that validation.
+    fn on_test_end(&mut self, _training: &mut Training<T>, _logs: &Score) -> Result<()> {
+        Ok(())
+    }
+
+    /// After an epoch and its validation.
+    fn on_epoch_end(&mut self, _training: &mut Training<T>, _epoch: usize, _logs: &Epoch) -> Result<()> {
+        Ok(())
+    }
+
+    /// After the last epoch, or when the training was [stopped](Training::stop_training).
+    fn on_train_end(&mut self, _training: &mut Training<T>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether the running means have to be computed for [`on_train_batch_end`](Callback::on_train_batch_end) of each step; without
+    /// them, `logs` is empty there.
+    fn needs_batch_logs(&self) -> bool {
+        false
+    }
+}
+
+/// A callback that is looked at after the training is given by reference.
+impl<T, C: Callback<T> + ?Sized> Callback<T> for &mut C {
+    fn on_train_begin(&mut self, training: &mut Training<T>) -> Result<()> {
+        (**self).on_train_begin(training)
+    }
+
+    fn on_epoch_begin(&mut self, training: &mut Training<T>, epoch: usize) -> Result<()> {
+        (**self).on_epoch_begin(training, epoch)
+    }
+
+    fn on_train_batch_begin(&mut self, training: &mut Training<T>, batch: usize) -> Result<()> {
+        (**self).on_train_batch_begin(training, batch)
+    }
+
+    fn on_train_batch_end(&mut self, training: &mut Training<T>, batch: usize, logs: &Score) -> Result<()> {
+        (**self).on_train_batch_end(training, batch, logs)
+    }
+
+    fn on_test_begin(&mut self, training: &mut Training<T>) -> Result<()> {
+        (**self).on_test_begin(training)
+    }
+
+    fn on_test_end(&mut self, training: &mut Training<T>, logs: &Score) -> Result<()> {
+        (**self).on_test_end(training, logs)
+    }
+
+    fn on_epoch_end(&mut self, training: &mut Training<T>, epoch: usize, logs: &Epoch) -> Result<()> {
+        (**self).on_epoch_end(training, epoch, logs)
+    }
+
+    fn on_train_end(&mut self, training: &mut Training<T>) -> Result<()> {
+        (**self).on_train_end(training)
+    }
+
+    fn needs_batch_logs(&self) -> bool {
+        (**self).needs_batch_logs()
+    }
+}
+
+/// A training as its callbacks see it, and what they may do to it.
+pub struct Training<'a, T = f32> {
+    pub(crate) model: &'a mut Model<T>,
+    pub(crate) history: &'a History,
+    pub(crate) plan: &'a Plan,
+    pub(crate) stop: &'a mut bool,
+}
+
+/// What is known of a training before its first step.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The epochs that were asked for.
+    pub epochs: usize,
+    /// The steps of an epoch.
+    pub steps: usize,
+    /// What can be monitored: `loss`, the metrics, and with validation the same with `val_`.
+    pub monitors: Vec<String>,
+}
+
+impl<T: Scalar> Training<'_, T> {
+    /// The model.
+    pub fn model(&self) -> &Model<T> {
+        self.model
+    }
+
+    /// The model, to be changed: its weights, for one. What is frozen is looked up once, before the first step.
+    pub fn model_mut(&mut self) -> &mut Model<T> {
+        self.model
+    }
+
+    /// The epochs before this one.
+    pub fn history(&self) -> &History {
+        self.history
+    }
+
+    /// How many epochs were asked for.
+    pub fn epochs(&self) -> usize {
+        self.plan.epochs
+    }
+
+    /// How many steps an epoch has.
+    pub fn steps(&self) -> usize {
+        self.plan.steps
+    }
+
+    /// What [`Epoch::get`] knows: `loss`, the metrics, and with validation the same with `val_` before it.
+    pub fn monitors(&self) -> &[String] {
+        &self.plan.monitors
+    }
+
+    /// Ends the training after this epoch.
+    pub fn stop_training(&mut self) {
+        *self.stop = true;
+    }
+
+    /// The learning rate of the next step.
+    pub fn learning_rate(&self) -> f64 {
+        self.model.learning_rate().expect("a model in training is compiled")
+    }
+
+    /// Changes the learning rate from the next step on.
+    ///
+    /// # Errors
+    /// As [`Model::set_learning_rate`].
+    pub fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
+        self.model.set_learning_rate(rate)
+    }
+
+    /// The error of a callback that cannot monitor `monitor`, if it is not one of [`monitors`](Training::monitors).
+    pub fn check_monitor(&self, callback: &'static str, monitor: &str) -> Result<()> {
+        if self.monitors().iter().any(|name| name == monitor) {
+            return Ok(());
+        }
+        let validation = monitor.starts_with("val_") && !self.monitors().iter().any(|name| name.starts_with("val_"));
+        let help = if validation { "; give fit validation_data or validation_split" } else { "" };
+        Err(Error::argument(
+            callback,
+            format!("there is no \"{monitor}\" to monitor; there are {}{help}", self.monitors().join(", ")),
+        ))
+    }
+}
