@@ -1,6 +1,7 @@
 //! The layers: one file each, with its configuration, its built form and its tests.
 
 mod average_pooling2d;
+mod axes;
 mod conv2d;
 mod dense;
 mod dropout;
@@ -10,6 +11,7 @@ mod flatten;
 mod global_average_pooling2d;
 mod global_max_pooling2d;
 mod layer;
+mod layer_normalization;
 mod max_pooling2d;
 mod pair;
 mod rescaling;
@@ -20,6 +22,7 @@ mod zero_padding2d;
 pub use crate::kernels::Pass;
 
 pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
+pub use axes::Axes;
 pub use conv2d::{BuiltConv2D, Conv2D};
 pub use dense::{BuiltDense, Dense};
 pub use dropout::{BuiltDropout, Dropout};
@@ -29,6 +32,7 @@ pub use global_max_pooling2d::{BuiltGlobalMaxPooling2D, GlobalMaxPooling2D};
 pub use layer::{
     Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Params, Reads, Scope, Scratch, Taped,
 };
+pub use layer_normalization::{BuiltLayerNormalization, LayerNormalization, RowStatistics};
 pub use max_pooling2d::{BuiltMaxPooling2D, MaxPooling2D};
 pub use pair::Pair;
 pub use rescaling::Rescaling;
