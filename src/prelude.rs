@@ -8,7 +8,7 @@ pub use crate::{
     datasets::{self, Split},
     layers::{
         AveragePooling2D, Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D,
-        LayerNormalization, MaxPooling2D, Padding, Rescaling, Reshape, ZeroPadding2D,
+        LayerNormalization, MaxPooling2D, PReLU, Padding, Rescaling, Reshape, ZeroPadding2D,
     },
     losses::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,

@@ -14,6 +14,7 @@ mod layer;
 mod layer_normalization;
 mod max_pooling2d;
 mod pair;
+mod prelu;
 mod rescaling;
 mod reshape;
 mod window;
@@ -35,6 +36,7 @@ pub use layer::{
 pub use layer_normalization::{BuiltLayerNormalization, LayerNormalization, RowStatistics};
 pub use max_pooling2d::{BuiltMaxPooling2D, MaxPooling2D};
 pub use pair::Pair;
+pub use prelu::{BuiltPReLU, PReLU};
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use window::Padding;
