@@ -17,6 +17,7 @@ mod pair;
 mod prelu;
 mod rescaling;
 mod reshape;
+mod up_sampling2d;
 mod window;
 mod zero_padding2d;
 
@@ -39,5 +40,6 @@ pub use pair::Pair;
 pub use prelu::{BuiltPReLU, PReLU};
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
+pub use up_sampling2d::{BuiltUpSampling2D, Interpolation, UpSampling2D};
 pub use window::Padding;
 pub use zero_padding2d::{Border, BuiltZeroPadding2D, ZeroPadding2D};
