@@ -3,6 +3,7 @@
 mod average_pooling2d;
 mod axes;
 mod conv2d;
+mod cropping2d;
 mod dense;
 mod dropout;
 #[doc(hidden)]
@@ -26,6 +27,7 @@ pub use crate::kernels::Pass;
 pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
 pub use axes::Axes;
 pub use conv2d::{BuiltConv2D, Conv2D};
+pub use cropping2d::{BuiltCropping2D, Cropping2D};
 pub use dense::{BuiltDense, Dense};
 pub use dropout::{BuiltDropout, Dropout};
 pub use flatten::{Flatten, Relabel};
