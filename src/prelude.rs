@@ -8,8 +8,8 @@ pub use crate::{
     datasets::{self, Split},
     layers::{
         AveragePooling2D, Conv2D, Cropping2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D,
-        Interpolation, LayerNormalization, MaxPooling2D, PReLU, Padding, Rescaling, Reshape, UpSampling2D,
-        ZeroPadding2D,
+        Interpolation, LayerNormalization, MaxPooling2D, PReLU, Padding, Rescaling, Reshape, SpatialDropout2D,
+        UpSampling2D, ZeroPadding2D,
     },
     losses::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,
