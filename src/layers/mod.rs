@@ -9,6 +9,7 @@ mod dropout;
 #[doc(hidden)]
 pub mod erased;
 mod flatten;
+mod gaussian_noise;
 mod global_average_pooling2d;
 mod global_max_pooling2d;
 mod layer;
@@ -32,6 +33,7 @@ pub use cropping2d::{BuiltCropping2D, Cropping2D};
 pub use dense::{BuiltDense, Dense};
 pub use dropout::{BuiltDropout, Dropout};
 pub use flatten::{Flatten, Relabel};
+pub use gaussian_noise::GaussianNoise;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling2d::{BuiltGlobalMaxPooling2D, GlobalMaxPooling2D};
 pub use layer::{
