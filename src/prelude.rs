@@ -7,9 +7,10 @@ pub use crate::{
     Activation, Error, Fit, History, Initializer, Labels, Metric, Model, Score, Sequential, Shape, Tensor,
     datasets::{self, Split},
     layers::{
-        AveragePooling2D, Conv2D, Cropping2D, Dense, Dropout, Flatten, GaussianNoise, GlobalAveragePooling2D,
-        GlobalMaxPooling2D, Interpolation, LayerNormalization, MaxPooling2D, PReLU, Padding, Rescaling, Reshape,
-        SpatialDropout2D, UpSampling2D, ZeroPadding2D,
+        AveragePooling1D, AveragePooling2D, Conv2D, Cropping2D, Dense, Dropout, Flatten, GaussianNoise,
+        GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, Interpolation,
+        LayerNormalization, MaxPooling1D, MaxPooling2D, PReLU, Padding, Rescaling, Reshape, SpatialDropout2D,
+        UpSampling2D, ZeroPadding2D,
     },
     losses::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,

@@ -1,5 +1,6 @@
 //! The layers: one file each, with its configuration, its built form and its tests.
 
+mod average_pooling1d;
 mod average_pooling2d;
 mod axes;
 mod conv2d;
@@ -10,10 +11,13 @@ mod dropout;
 pub mod erased;
 mod flatten;
 mod gaussian_noise;
+mod global_average_pooling1d;
 mod global_average_pooling2d;
+mod global_max_pooling1d;
 mod global_max_pooling2d;
 mod layer;
 mod layer_normalization;
+mod max_pooling1d;
 mod max_pooling2d;
 mod pair;
 mod prelu;
@@ -26,6 +30,7 @@ mod zero_padding2d;
 
 pub use crate::kernels::Pass;
 
+pub use average_pooling1d::AveragePooling1D;
 pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
 pub use axes::Axes;
 pub use conv2d::{BuiltConv2D, Conv2D};
@@ -34,12 +39,15 @@ pub use dense::{BuiltDense, Dense};
 pub use dropout::{BuiltDropout, Dropout};
 pub use flatten::{Flatten, Relabel};
 pub use gaussian_noise::GaussianNoise;
+pub use global_average_pooling1d::GlobalAveragePooling1D;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use global_max_pooling1d::GlobalMaxPooling1D;
 pub use global_max_pooling2d::{BuiltGlobalMaxPooling2D, GlobalMaxPooling2D};
 pub use layer::{
     Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Params, Reads, Scope, Scratch, Taped,
 };
 pub use layer_normalization::{BuiltLayerNormalization, LayerNormalization, RowStatistics};
+pub use max_pooling1d::MaxPooling1D;
 pub use max_pooling2d::{BuiltMaxPooling2D, MaxPooling2D};
 pub use pair::Pair;
 pub use prelu::{BuiltPReLU, PReLU};
