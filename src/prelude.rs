@@ -9,7 +9,7 @@ pub use crate::{
     layers::{
         AveragePooling1D, AveragePooling2D, Conv2D, Cropping2D, Dense, Dropout, Flatten, GaussianNoise,
         GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, Interpolation,
-        LayerNormalization, MaxPooling1D, MaxPooling2D, PReLU, Padding, Rescaling, Reshape, SpatialDropout2D,
+        LayerNormalization, MaxPooling1D, MaxPooling2D, PReLU, Padding, Permute, Rescaling, Reshape, SpatialDropout2D,
         UpSampling2D, ZeroPadding2D,
     },
     losses::{

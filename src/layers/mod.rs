@@ -20,6 +20,7 @@ mod layer_normalization;
 mod max_pooling1d;
 mod max_pooling2d;
 mod pair;
+mod permute;
 mod prelu;
 mod rescaling;
 mod reshape;
@@ -50,6 +51,7 @@ pub use layer_normalization::{BuiltLayerNormalization, LayerNormalization, RowSt
 pub use max_pooling1d::MaxPooling1D;
 pub use max_pooling2d::{BuiltMaxPooling2D, MaxPooling2D};
 pub use pair::Pair;
+pub use permute::{BuiltPermute, Permute};
 pub use prelu::{BuiltPReLU, PReLU};
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
