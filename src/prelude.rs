@@ -7,7 +7,7 @@ pub use crate::{
     Activation, Error, Fit, History, Initializer, Labels, Metric, Model, Score, Sequential, Shape, Tensor,
     datasets::{self, Split},
     layers::{
-        AveragePooling1D, AveragePooling2D, Conv2D, Cropping2D, Dense, Dropout, Flatten, GaussianNoise,
+        AveragePooling1D, AveragePooling2D, Conv2D, Cropping2D, Dense, Dropout, Embedding, Flatten, GaussianNoise,
         GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, Interpolation,
         LayerNormalization, MaxPooling1D, MaxPooling2D, PReLU, Padding, Permute, Rescaling, Reshape, SpatialDropout2D,
         UpSampling2D, ZeroPadding2D,

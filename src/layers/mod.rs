@@ -7,6 +7,7 @@ mod conv2d;
 mod cropping2d;
 mod dense;
 mod dropout;
+mod embedding;
 #[doc(hidden)]
 pub mod erased;
 mod flatten;
@@ -38,6 +39,7 @@ pub use conv2d::{BuiltConv2D, Conv2D};
 pub use cropping2d::{BuiltCropping2D, Cropping2D};
 pub use dense::{BuiltDense, Dense};
 pub use dropout::{BuiltDropout, Dropout};
+pub use embedding::{BuiltEmbedding, Embedding};
 pub use flatten::{Flatten, Relabel};
 pub use gaussian_noise::GaussianNoise;
 pub use global_average_pooling1d::GlobalAveragePooling1D;
