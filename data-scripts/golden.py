@@ -46,7 +46,9 @@ def layer_case(name, source, shape, kind):
         y = layer(x, training=False)
         dy = tf.constant(rng.standard_normal(y.shape), tf.float32)
         objective = tf.reduce_sum(y * dy)
-    dx, *dw = tape.gradient(objective, [x, *trained])
+    # An embedding has no gradient to its indices, and only the rows of one to its weight that they name.
+    gradients = tape.gradient(objective, [x, *trained], unconnected_gradients="zero")
+    dx, *dw = map(tf.convert_to_tensor, gradients)
     numbered = {f"w{i}": w for i, w in enumerate(weights)} | {f"dw{i}": d for i, d in enumerate(dw)}
     return {"x": x, "y": y, "dy": dy, "dx": dx, **numbered}
 

@@ -8,8 +8,10 @@ pub use crate::{
     Shape, Tensor,
     datasets::{self, Split},
     layers::{
-        AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D,
-        GlobalMaxPooling2D, MaxPooling2D, Padding, Rescaling, Reshape, ZeroPadding2D,
+        AveragePooling1D, AveragePooling2D, BatchNormalization, Conv2D, Cropping2D, Dense, Dropout, Embedding, Flatten,
+        GaussianNoise, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D,
+        Interpolation, LayerNormalization, MaxPooling1D, MaxPooling2D, PReLU, Padding, Permute, Rescaling, Reshape,
+        SpatialDropout2D, UpSampling2D, ZeroPadding2D,
     },
     losses::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,

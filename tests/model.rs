@@ -107,6 +107,28 @@ mod reproducibility {
     }
 
     #[test]
+    fn a_network_with_random_and_normalizing_layers_has_the_same_bits_for_any_number_of_threads() {
+        let random = || {
+            Sequential::new([28, 28, 1])
+                .add(GaussianNoise::new(0.1))
+                .add(Conv2D::new(8, 3).strides(2))
+                .add(PReLU::new().shared_axes([1, 2]))
+                .add(LayerNormalization::new().axis([1, 2]))
+                .add(SpatialDropout2D::new(0.3))
+                .add(UpSampling2D::default().interpolation(Interpolation::Bilinear))
+                .add(GlobalAveragePooling2D::new())
+                .add(Dense::new(10).activation(Activation::Softmax))
+                .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [])
+                .unwrap()
+        };
+        let data = images(150);
+        let one = trained(1, random, &data, 3);
+        for threads in [2, 8] {
+            assert!(trained(threads, random, &data, 3) == one, "{threads} threads");
+        }
+    }
+
+    #[test]
     fn the_seed_of_a_plan_decides_the_initial_weights() {
         let weights = |seed| bits(&Sequential::new([4]).add(Dense::new(3)).seed(seed).build().unwrap());
         assert_eq!(weights(1), weights(1));

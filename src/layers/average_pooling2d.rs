@@ -67,7 +67,7 @@ impl LayerConfig for AveragePooling2D {
     }
 }
 
-/// A built [`AveragePooling2D`] or [`GlobalAveragePooling2D`](super::GlobalAveragePooling2D).
+/// A built average pooling of any kind: of windows or of all, of images or of sequences.
 #[derive(Debug)]
 pub struct BuiltAveragePooling2D(pub(super) Pool);
 

@@ -35,29 +35,40 @@ impl LayerConfig for Dropout {
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltDropout, Shape)> {
-        let rate = self.rate;
-        if !(0.0..1.0).contains(&rate) {
-            return Err(cx.argument_error(format!("rate must be at least 0 and below 1, got {rate}")));
-        }
-        let draws = f64::from(u32::MAX) + 1.0;
-        Ok((BuiltDropout { dropped: (rate * draws) as u32, scale: 1.0 / (1.0 - rate) }, cx.input()))
+        Ok((BuiltDropout::new(cx, self.rate, cx.input().size())?, cx.input()))
     }
 }
 
-/// A built [`Dropout`].
+/// A built [`Dropout`] or [`SpatialDropout2D`](super::SpatialDropout2D).
 #[derive(Debug)]
 pub struct BuiltDropout {
     /// How many of the 2^32 numbers that are drawn for an element drop it.
     dropped: u32,
     scale: f64,
+    /// For how many elements of a sample numbers are drawn.
+    draws: usize,
+    /// How often those repeat in the sample.
+    repeats: usize,
+}
+
+impl BuiltDropout {
+    /// Draws for the first `draws` elements of a sample; what they are holds for the next as many as well.
+    pub(super) fn new(cx: &Build, rate: f64, draws: usize) -> Result<Self> {
+        if !(0.0..1.0).contains(&rate) {
+            return Err(cx.argument_error(format!("rate must be at least 0 and below 1, got {rate}")));
+        }
+        let numbers = f64::from(u32::MAX) + 1.0;
+        let repeats = cx.input().size() / draws;
+        Ok(BuiltDropout { dropped: (rate * numbers) as u32, scale: 1.0 / (1.0 - rate), draws, repeats })
+    }
 }
 
 impl Layer for BuiltDropout {
-    /// Whether each element is kept.
+    /// Whether each element that is drawn for is kept.
     type Work<T: Scalar> = Vec<bool>;
 
     fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
-        outputs * size_of::<bool>()
+        outputs / self.repeats * size_of::<bool>()
     }
 
     fn reads(&self) -> Reads {
@@ -70,9 +81,9 @@ impl Layer for BuiltDropout {
             return;
         }
         kept.clear();
-        for (i, sample) in x.samples().enumerate() {
+        for i in 0..x.samples().len() {
             let mut rng = cx.rng(i).expect("a step of training has random numbers");
-            kept.extend(sample.data.iter().map(|_| rng.next_u32() >= self.dropped));
+            kept.extend((0..self.draws).map(|_| rng.next_u32() >= self.dropped));
         }
         self.mask(kept, x.data, y.data);
     }
@@ -87,15 +98,20 @@ impl Layer for BuiltDropout {
 impl BuiltDropout {
     /// Overwrites `to` with the elements of `from` that are kept, scaled, and zeros.
     fn mask<T: Scalar>(&self, kept: &[bool], from: &[T], to: &mut [T]) {
-        let scale = T::of(self.scale);
-        for ((to, &from), &kept) in to.iter_mut().zip(from).zip(kept) {
-            *to = if kept { from * scale } else { T::zero() };
+        let (scale, size) = (T::of(self.scale), self.draws * self.repeats);
+        let samples = from.chunks_exact(size).zip(to.chunks_exact_mut(size));
+        for ((from, to), kept) in samples.zip(kept.chunks_exact(self.draws)) {
+            for (from, to) in from.chunks_exact(self.draws).zip(to.chunks_exact_mut(self.draws)) {
+                for ((to, &from), &kept) in to.iter_mut().zip(from).zip(kept) {
+                    *to = if kept { from * scale } else { T::zero() };
+                }
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{
         Sequential, Tensor,
@@ -104,11 +120,11 @@ mod tests {
         params::ParamLayout,
     };
 
-    /// The output for `n` ones in one sample after `first` others.
-    fn train(rate: f64, n: usize, step: u64, first: usize) -> Vec<f32> {
+    /// What a layer without weights makes in a step of training of one sample after `first` others.
+    pub(crate) fn train(layer: &impl LayerConfig, x: &Tensor, step: u64, first: usize) -> Vec<f32> {
         let mut layout = ParamLayout::default();
-        let layer =
-            Dropout::new(rate).build(&mut Build::new("Dropout", "dropout", 0, n.into(), &mut layout)).unwrap().0;
+        let mut build = Build::new(layer.class_name(), "layer", 0, x.shape(), &mut layout);
+        let (layer, output) = layer.build(&mut build).unwrap();
         let mut cx = Forward {
             scratch: &mut Scratch::default(),
             packed: &[],
@@ -118,8 +134,8 @@ mod tests {
             stream: 0,
             first_sample: first,
         };
-        let (x, mut y) = (Tensor::ones([1, n]), Tensor::zeros([1, n]));
-        layer.forward(&mut cx, &mut Vec::new(), x.view(), y.view_mut());
+        let mut y = Tensor::zeros(output.batch(1));
+        layer.forward(&mut cx, &mut Default::default(), View::new(x.shape().batch(1), x.data()), y.view_mut());
         y.into_data()
     }
 
@@ -127,7 +143,7 @@ mod tests {
     fn the_rate_is_dropped_and_the_rest_scaled() {
         let n = 100_000;
         for rate in [0.0, 0.25, 0.5, 0.999] {
-            let y = train(rate, n, 0, 0);
+            let y = train(&Dropout::new(rate), &Tensor::ones(n), 0, 0);
             let scale = (1.0 / (1.0 - rate)) as f32;
             assert!(y.iter().all(|&y| y == 0.0 || y == scale));
             let dropped = y.iter().filter(|&&y| y == 0.0).count() as f64 / n as f64;
@@ -139,9 +155,10 @@ mod tests {
 
     #[test]
     fn each_step_and_each_sample_has_its_mask() {
-        assert_eq!(train(0.5, 64, 1, 1), train(0.5, 64, 1, 1));
-        assert_ne!(train(0.5, 64, 1, 1), train(0.5, 64, 2, 1));
-        assert_ne!(train(0.5, 64, 1, 1), train(0.5, 64, 1, 2));
+        let mask = |step, first| train(&Dropout::new(0.5), &Tensor::ones(64), step, first);
+        assert_eq!(mask(1, 1), mask(1, 1));
+        assert_ne!(mask(1, 1), mask(2, 1));
+        assert_ne!(mask(1, 1), mask(1, 2));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub trait DynLayer: Erased<f32> + Erased<f64> + Debug + Send + Sync {
     fn scope(&self) -> Scope;
     /// [`Layer::reads`].
     fn reads(&self) -> Reads;
+    /// [`Layer::indices`].
+    fn indices(&self) -> Option<usize>;
 }
 
 impl<L: Layer> DynLayer for L {
@@ -23,6 +25,10 @@ impl<L: Layer> DynLayer for L {
 
     fn reads(&self) -> Reads {
         Layer::reads(self)
+    }
+
+    fn indices(&self) -> Option<usize> {
+        Layer::indices(self)
     }
 }
 

@@ -44,10 +44,10 @@ impl LayerConfig for GlobalMaxPooling2D {
     }
 }
 
-/// A built [`GlobalMaxPooling2D`].
+/// A built [`GlobalMaxPooling2D`] or [`GlobalMaxPooling1D`](super::GlobalMaxPooling1D).
 #[derive(Debug)]
 pub struct BuiltGlobalMaxPooling2D {
-    channels: usize,
+    pub(super) channels: usize,
 }
 
 impl Layer for BuiltGlobalMaxPooling2D {

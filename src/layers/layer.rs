@@ -184,6 +184,12 @@ pub trait Layer: Debug + Send + Sync + 'static {
         Reads { x: true, y: true }
     }
 
+    /// How many indices there are, for a layer whose input is indices: whole numbers from 0 on. A model checks that those
+    /// for its first layer are, since a forward pass cannot fail.
+    fn indices(&self) -> Option<usize> {
+        None
+    }
+
     /// The bytes that [`Work`](Layer::Work) holds after a forward pass of training whose output has `outputs` elements;
     /// only [`summary`](crate::Model::summary) asks.
     fn work_bytes<T: Scalar>(&self, _outputs: usize) -> usize {

@@ -57,8 +57,7 @@ impl LayerConfig for MaxPooling2D {
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltMaxPooling2D, Shape)> {
         let (pool, output) = window::pool(cx, self.pool_size, self.strides, self.padding)?;
-        let activation = if self.relu { Activation::Relu } else { Activation::Linear };
-        Ok((BuiltMaxPooling2D { pool, activation }, output))
+        Ok((BuiltMaxPooling2D::new(pool, self.relu), output))
     }
 
     fn then_relu(&self) -> Option<Self> {
@@ -66,11 +65,18 @@ impl LayerConfig for MaxPooling2D {
     }
 }
 
-/// A built [`MaxPooling2D`].
+/// A built [`MaxPooling2D`] or [`MaxPooling1D`](super::MaxPooling1D).
 #[derive(Debug)]
 pub struct BuiltMaxPooling2D {
     pool: Pool,
     activation: Activation,
+}
+
+impl BuiltMaxPooling2D {
+    /// A pooling with or without a relu behind it.
+    pub(super) fn new(pool: Pool, relu: bool) -> Self {
+        BuiltMaxPooling2D { pool, activation: if relu { Activation::Relu } else { Activation::Linear } }
+    }
 }
 
 impl Layer for BuiltMaxPooling2D {

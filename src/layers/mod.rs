@@ -1,39 +1,65 @@
 //! The layers: one file each, with its configuration, its built form and its tests.
 
+mod average_pooling1d;
 mod average_pooling2d;
+mod axes;
 mod batch_normalization;
 mod conv2d;
+mod cropping2d;
 mod dense;
 mod dropout;
+mod embedding;
 #[doc(hidden)]
 pub mod erased;
 mod flatten;
+mod gaussian_noise;
+mod global_average_pooling1d;
 mod global_average_pooling2d;
+mod global_max_pooling1d;
 mod global_max_pooling2d;
 mod layer;
+mod layer_normalization;
+mod max_pooling1d;
 mod max_pooling2d;
 mod pair;
+mod permute;
+mod prelu;
 mod rescaling;
 mod reshape;
+mod spatial_dropout2d;
+mod up_sampling2d;
 mod window;
 mod zero_padding2d;
 
 pub use crate::kernels::Pass;
 
+pub use average_pooling1d::AveragePooling1D;
 pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
+pub use axes::Axes;
 pub use batch_normalization::{BatchNormalization, BatchStatistics, BuiltBatchNormalization};
 pub use conv2d::{BuiltConv2D, Conv2D};
+pub use cropping2d::{BuiltCropping2D, Cropping2D};
 pub use dense::{BuiltDense, Dense};
 pub use dropout::{BuiltDropout, Dropout};
+pub use embedding::{BuiltEmbedding, Embedding};
 pub use flatten::{Flatten, Relabel};
+pub use gaussian_noise::GaussianNoise;
+pub use global_average_pooling1d::GlobalAveragePooling1D;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
+pub use global_max_pooling1d::GlobalMaxPooling1D;
 pub use global_max_pooling2d::{BuiltGlobalMaxPooling2D, GlobalMaxPooling2D};
 pub use layer::{
     Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Params, Reads, Scope, Scratch, State, Taped,
 };
+pub use layer_normalization::{BuiltLayerNormalization, LayerNormalization, RowStatistics};
+pub use max_pooling1d::MaxPooling1D;
 pub use max_pooling2d::{BuiltMaxPooling2D, MaxPooling2D};
 pub use pair::Pair;
+pub use permute::{BuiltPermute, Permute};
+pub use prelu::{BuiltPReLU, PReLU};
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
+pub use spatial_dropout2d::SpatialDropout2D;
+pub use up_sampling2d::{BuiltUpSampling2D, Interpolation, UpSampling2D};
 pub use window::Padding;
 pub use zero_padding2d::{Border, BuiltZeroPadding2D, ZeroPadding2D};

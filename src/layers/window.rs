@@ -25,21 +25,27 @@ pub(super) fn slide(
     dilation: Pair,
     padding: Padding,
 ) -> Result<Window> {
+    // A sequence comes as an image one pixel high, of which its user shall not read.
+    let sequence = cx.input().rank() == 2;
+    let shown = |Pair { height, width }| if sequence { width.to_string() } else { format!("({height}, {width})") };
     for (name, pair) in [(kernel_name, kernel), ("strides", strides), ("dilation_rate", dilation)] {
         if pair.height == 0 || pair.width == 0 {
-            return Err(cx.argument_error(format!("{name} must be at least 1, got ({}, {})", pair.height, pair.width)));
+            return Err(cx.argument_error(format!("{name} must be at least 1, got {}", shown(pair))));
         }
     }
     // Pooling notes the number of a tap in four bytes.
     if kernel.height.checked_mul(kernel.width).is_none_or(|taps| taps > u32::MAX as usize) {
-        return Err(
-            cx.argument_error(format!("{kernel_name} ({}, {}) is larger than any image", kernel.height, kernel.width))
-        );
+        return Err(cx.argument_error(format!("{kernel_name} {} is larger than any image", shown(kernel))));
     }
-    let vertical =
-        Axis { name: "high", input: h, kernel: kernel.height, stride: strides.height, dilation: dilation.height };
-    let horizontal =
-        Axis { name: "wide", input: w, kernel: kernel.width, stride: strides.width, dilation: dilation.width };
+    let vertical = Axis {
+        unit: "pixels high",
+        input: h,
+        kernel: kernel.height,
+        stride: strides.height,
+        dilation: dilation.height,
+    };
+    let unit = if sequence { "steps long" } else { "pixels wide" };
+    let horizontal = Axis { unit, input: w, kernel: kernel.width, stride: strides.width, dilation: dilation.width };
     let (oh, top) = vertical.slide(cx, padding)?;
     let (ow, left) = horizontal.slide(cx, padding)?;
     // One output takes no stride and one tap no dilation, so these may be larger than any image.
@@ -55,7 +61,7 @@ pub(super) fn slide(
 }
 
 struct Axis {
-    name: &'static str,
+    unit: &'static str,
     input: usize,
     kernel: usize,
     stride: usize,
@@ -65,7 +71,7 @@ struct Axis {
 impl Axis {
     /// The number of outputs, and the padding before the image.
     fn slide(&self, cx: &Build, padding: Padding) -> Result<(usize, usize)> {
-        let &Axis { name, input, kernel, stride, dilation } = self;
+        let &Axis { unit, input, kernel, stride, dilation } = self;
         let span = (kernel - 1)
             .checked_mul(dilation)
             .and_then(|span| span.checked_add(1))
@@ -81,7 +87,7 @@ impl Axis {
             }
             Padding::Valid if span <= input => Ok(((input - span) / stride + 1, 0)),
             Padding::Valid => Err(cx.shape_error(
-                format!("an input at least {span} pixels {name}"),
+                format!("an input at least {span} {unit}"),
                 "take a smaller window, or pad with Padding::Same",
             )),
         }
@@ -96,9 +102,24 @@ pub(super) fn pool(cx: &Build, pool_size: Pair, strides: Option<Pair>, padding: 
     Ok((Pool { window, channels }, [window.output[0], window.output[1], channels].into()))
 }
 
+/// The pooling of a sequence `[steps, c]`, as of an image one pixel high, and the shape of its output.
+pub(super) fn pool1d(cx: &Build, pool_size: usize, strides: Option<usize>, padding: Padding) -> Result<(Pool, Shape)> {
+    let [steps, channels] = cx.input_of_rank("sequences are (steps, channels)")?;
+    let [pool_size, strides] = [pool_size, strides.unwrap_or(pool_size)].map(|width| Pair { height: 1, width });
+    let window = slide(cx, [1, steps], ("pool_size", pool_size), strides, 1.into(), padding)?;
+    Ok((Pool { window, channels }, [window.output[1], channels].into()))
+}
+
 /// The pooling of a whole image `[h, w, c]`, and the shape of its output: `[c]` or `[1, 1, c]`.
 pub(super) fn global_pool(cx: &Build, keepdims: bool) -> Result<(Pool, Shape)> {
     let [h, w, channels] = cx.input_of_rank("images are (height, width, channels)")?;
     let (pool, output) = pool(cx, (h, w).into(), None, Padding::Valid)?;
+    Ok((pool, if keepdims { output } else { channels.into() }))
+}
+
+/// The pooling of a whole sequence `[steps, c]`, and the shape of its output: `[c]` or `[1, c]`.
+pub(super) fn global_pool1d(cx: &Build, keepdims: bool) -> Result<(Pool, Shape)> {
+    let [steps, channels] = cx.input_of_rank("sequences are (steps, channels)")?;
+    let (pool, output) = pool1d(cx, steps, None, Padding::Valid)?;
     Ok((pool, if keepdims { output } else { channels.into() }))
 }

@@ -86,29 +86,13 @@ impl LayerConfig for ZeroPadding2D {
                 cx.argument_error(format!("padding makes the image larger than any memory: {:?}", self.padding))
             );
         };
-        Ok((BuiltZeroPadding2D { border: self.padding, row: w * c, channels: c }, output))
+        Ok((BuiltZeroPadding2D(Framed { border: self.padding, inner: [h, w], channels: c }), output))
     }
 }
 
 /// A built [`ZeroPadding2D`].
 #[derive(Debug)]
-pub struct BuiltZeroPadding2D {
-    border: Border,
-    /// The elements of a row of the input.
-    row: usize,
-    channels: usize,
-}
-
-impl BuiltZeroPadding2D {
-    /// The rows of padded images `y: [n, oh, ow, c]` that hold rows of the image, from the left edge of that on.
-    fn inner<'a, T>(&self, y: &'a mut ViewMut<T>) -> impl Iterator<Item = &'a mut [T]> {
-        let Border { top, bottom, left, .. } = self.border;
-        let (rows, channels) = (y.shape[1], self.channels);
-        let inside = move |i: usize| (top..rows - bottom).contains(&(i % rows));
-        let all = y.data.chunks_exact_mut(y.shape[2] * channels).enumerate();
-        all.filter(move |&(i, _)| inside(i)).map(move |(_, row)| &mut row[left * channels..])
-    }
-}
+pub struct BuiltZeroPadding2D(Framed);
 
 impl Layer for BuiltZeroPadding2D {
     type Work<T: Scalar> = ();
@@ -117,19 +101,48 @@ impl Layer for BuiltZeroPadding2D {
         Reads { x: false, y: false }
     }
 
-    fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), x: View<T>, mut y: ViewMut<T>) {
-        y.data.fill(T::zero());
-        for (x, y) in x.data.chunks_exact(self.row).zip(self.inner(&mut y)) {
-            y[..self.row].copy_from_slice(x);
+    fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), x: View<T>, y: ViewMut<T>) {
+        self.0.pad(x.data, y.data);
+    }
+
+    fn backward<T: Scalar>(&self, _: &mut Backward<T>, _: &mut (), taped: Taped<T>, dx: Option<ViewMut<T>>) {
+        if let Some(dx) = dx {
+            self.0.crop(taped.dy.data, dx.data);
+        }
+    }
+}
+
+/// Images in borders.
+#[derive(Debug)]
+pub(super) struct Framed {
+    pub border: Border,
+    /// Height and width of the images without their borders.
+    pub inner: [usize; 2],
+    pub channels: usize,
+}
+
+impl Framed {
+    /// Overwrites `padded` with the images `inner: [n, h, w, c]` in zeros.
+    pub fn pad<T: Scalar>(&self, inner: &[T], padded: &mut [T]) {
+        padded.fill(T::zero());
+        let len = self.inner[1] * self.channels;
+        for (row, start) in inner.chunks_exact(len).zip(self.rows()) {
+            padded[start..][..len].copy_from_slice(row);
         }
     }
 
-    fn backward<T: Scalar>(&self, _: &mut Backward<T>, _: &mut (), mut taped: Taped<T>, dx: Option<ViewMut<T>>) {
-        if let Some(dx) = dx {
-            for (dx, dy) in dx.data.chunks_exact_mut(self.row).zip(self.inner(&mut taped.dy)) {
-                dx.copy_from_slice(&dy[..self.row]);
-            }
+    /// Overwrites `inner: [n, h, w, c]` with what stands in the borders of `padded`.
+    pub fn crop<T: Scalar>(&self, padded: &[T], inner: &mut [T]) {
+        let len = self.inner[1] * self.channels;
+        for (row, start) in inner.chunks_exact_mut(len).zip(self.rows()) {
+            row.copy_from_slice(&padded[start..][..len]);
         }
+    }
+
+    /// Where the rows of the inner images start in the padded ones.
+    fn rows(&self) -> impl Iterator<Item = usize> {
+        let (Border { top, bottom, left, right }, [h, w]) = (self.border, self.inner);
+        (0..).map(move |i| ((i / h * (top + h + bottom) + top + i % h) * (left + w + right) + left) * self.channels)
     }
 }
 

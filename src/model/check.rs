@@ -4,9 +4,9 @@ use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 use rayon::prelude::*;
 
-use super::objective::Objective;
+use super::{graph::Graph, objective::Objective};
 use crate::{
-    Error, Labels, Result, Scalar, Shape,
+    Error, Labels, Result, Scalar,
     data::{Input, Targets},
     losses::{Target, TargetKind},
     tensor::View,
@@ -72,9 +72,10 @@ pub(crate) fn batch_size(method: &str, batch_size: usize) -> Result<()> {
     Ok(())
 }
 
-/// Samples must have the shape of the model's input, and there must be some.
-pub(crate) fn input<T: Scalar>(method: &str, x: &Input<T>, expected: Shape) -> Result<()> {
-    let shape = x.shape();
+/// Samples must have the shape of the model's input, and there must be some. Where the first layer takes indices, their
+/// elements must be some.
+pub(crate) fn input<T: Scalar>(method: &str, x: &Input<T>, graph: &Graph) -> Result<()> {
+    let (shape, expected) = (x.shape(), graph.input);
     if shape.rank() != expected.rank() + 1 || shape.sample() != expected {
         let wanted = expected.batch(0).to_string().replacen('0', "n", 1);
         let help = match () {
@@ -87,7 +88,29 @@ pub(crate) fn input<T: Scalar>(method: &str, x: &Input<T>, expected: Shape) -> R
     if x.samples() == 0 {
         return Err(Error::data(method, "x has no samples"));
     }
-    Ok(())
+    match graph.nodes[0].layer.indices() {
+        Some(count) => indices(method, x, count),
+        None => Ok(()),
+    }
+}
+
+fn indices<T: Scalar>(method: &str, x: &Input<T>, count: usize) -> Result<()> {
+    let is_index = |x: f64| x >= 0.0 && x < count as f64 && x.fract() == 0.0;
+    let wrong = match x {
+        Input::Values(x) => x.data.iter().map(|x| x.as_f64()).enumerate().find(|&(_, x)| !is_index(x)),
+        Input::Bytes(x) => x.data.iter().map(|&x| x.into()).enumerate().find(|&(_, x)| !is_index(x)),
+    };
+    match wrong {
+        None => Ok(()),
+        Some((i, wrong)) => Err(Error::data(
+            method,
+            format!(
+                "x of sample {} holds {wrong}, but the first layer takes indices, whole numbers from 0 to {}",
+                i / x.shape().sample().size(),
+                count - 1
+            ),
+        )),
+    }
 }
 
 /// Targets must be of the kind that the loss reads, one for each sample, labels below the number of classes, and numbers that

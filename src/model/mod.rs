@@ -217,7 +217,7 @@ impl<T: Scalar> Model<T> {
     /// As [`predict`](Model::predict), and when `batch_size` is 0.
     pub fn predict_with<'a>(&self, x: impl Into<Input<'a, T>>, batch_size: usize) -> Result<Tensor<T>> {
         let x = x.into();
-        check::input("predict", &x, self.input_shape())?;
+        check::input("predict", &x, &self.graph)?;
         check::batch_size("predict", batch_size)?;
         let (n, output) = (x.samples(), self.output_shape());
         let mut y = vec![T::zero(); n * output.size()];

@@ -21,7 +21,7 @@ pub(super) struct Samples<'a, T> {
 
 impl<'a, T: Scalar> Samples<'a, T> {
     pub fn new(method: &'static str, model: &Model<T>, x: Input<'a, T>, y: Targets<'a, T>) -> Result<Self> {
-        check::input(method, &x, model.input_shape())?;
+        check::input(method, &x, &model.graph)?;
         let targets = check::targets(method, &model.compiled(method)?.objective, x.samples(), y)?;
         Ok(Samples { x, targets, weights: None })
     }

@@ -19,7 +19,7 @@ fn layers_are_those_of_keras() {
 
 /// The layer of a case, added to `model`.
 fn layer(case: &str, model: Sequential) -> Sequential {
-    use Padding::Same;
+    use {Interpolation::Bilinear, Padding::Same};
     if let Some((layer, name)) = case.split_once('_')
         && let Some(activation) = activation(name.trim_start_matches("zero_").trim_start_matches("kinks_"))
     {
@@ -81,6 +81,37 @@ fn layer(case: &str, model: Sequential) -> Sequential {
         "batch_normalization" => model.add(BatchNormalization::new()),
         "batch_normalization_axis1" => model.add(BatchNormalization::new().axis(1)),
         "dropout_inference" => model.add(Dropout::new(0.5)),
+        "layer_normalization" | "layer_normalization_equal" => model.add(LayerNormalization::new()),
+        "layer_normalization_options" => model.add(LayerNormalization::new().epsilon(0.1).scale(false)),
+        "layer_normalization_no_center" => model.add(LayerNormalization::new().center(false)),
+        "layer_normalization_rms_scaling" => model.add(LayerNormalization::new().rms_scaling(true)),
+        "layer_normalization_axis_1" => model.add(LayerNormalization::new().axis(1)),
+        "layer_normalization_axes_1_3" => model.add(LayerNormalization::new().axis([3, 1])),
+        "layer_normalization_axes_all" => model.add(LayerNormalization::new().axis([1, 2, 3])),
+        "prelu" | "prelu_zero" => model.add(PReLU::new()),
+        "prelu_shared" => model.add(PReLU::new().shared_axes([1, 2])),
+        "prelu_shared_last" => model.add(PReLU::new().shared_axes([3])),
+        "up_sampling2d" => model.add(UpSampling2D::default()),
+        "up_sampling2d_1x3" => model.add(UpSampling2D::new((1, 3))),
+        "up_sampling2d_bilinear" => model.add(UpSampling2D::default().interpolation(Bilinear)),
+        "up_sampling2d_bilinear_3x4" => model.add(UpSampling2D::new((3, 4)).interpolation(Bilinear)),
+        "cropping2d_1" => model.add(Cropping2D::new(1)),
+        "cropping2d_sides" => model.add(Cropping2D::new(((1, 2), (0, 3)))),
+        "spatial_dropout2d_inference" => model.add(SpatialDropout2D::new(0.5)),
+        "gaussian_noise_inference" => model.add(GaussianNoise::new(0.5)),
+        "max_pooling1d_2" => model.add(MaxPooling1D::new(2)),
+        "max_pooling1d_3_stride2_same" => model.add(MaxPooling1D::new(3).strides(2).padding(Same)),
+        "max_pooling1d_ties" => model.add(MaxPooling1D::new(3).strides(1)),
+        "average_pooling1d_2" => model.add(AveragePooling1D::new(2)),
+        "average_pooling1d_3_stride2_same" => model.add(AveragePooling1D::new(3).strides(2).padding(Same)),
+        "global_max_pooling1d" => model.add(GlobalMaxPooling1D::new()),
+        "global_max_pooling1d_keepdims" => model.add(GlobalMaxPooling1D::new().keepdims(true)),
+        "global_average_pooling1d" => model.add(GlobalAveragePooling1D::new()),
+        "global_average_pooling1d_keepdims" => model.add(GlobalAveragePooling1D::new().keepdims(true)),
+        "permute_2x1" => model.add(Permute::new([2, 1])),
+        "permute_3x1x2" => model.add(Permute::new([3, 1, 2])),
+        "embedding" => model.add(Embedding::new(6, 3)),
+        "embedding_rank3" => model.add(Embedding::new(6, 2)),
         _ => panic!("the case {case} is not tested; add its layer here"),
     }
 }
@@ -113,8 +144,8 @@ fn check<T: Scalar>(case: &Case) {
     model.set_weights(&[vec![x], case.weights()].concat()).unwrap();
     case.assert_close("y", &model.predict(&given.input()).unwrap(), 0.0);
 
-    // A gradient is one of training, in which a dropout drops; that of batch normalization is in training.rs.
-    if case.name != "dropout_inference" && !case.name.starts_with("batch_normalization") {
+    // A gradient is one of training, in which these layers are random; that of batch normalization is in training.rs.
+    if !case.name.ends_with("_inference") && !case.name.starts_with("batch_normalization") {
         model.compile(SGD::default(), Dot { samples: given.batch[0] }, []).unwrap();
         let (_, gradients) = model.gradients(&given.input(), &case.tensor::<T>("dy")).unwrap();
         for (name, gradient) in ["dx", "dw0", "dw1"].into_iter().zip(&gradients) {

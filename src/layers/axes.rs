@@ -1,0 +1,48 @@
+//! [`Axes`]: one axis of a batch, or several.
+
+/// Axes of a batch, from one number or from several: `-1` and `[1, 2]` convert. The batch is axis 0; negative numbers
+/// count from the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axes(pub(super) Vec<isize>);
+
+impl Axes {
+    /// The dimensions of a sample of `rank` dimensions, in their order, each once; `None` when an axis is none of them.
+    pub(super) fn of_sample(&self, rank: usize) -> Option<Vec<usize>> {
+        let dimension = |&axis: &isize| {
+            let from_start = if axis < 0 { axis.checked_add_unsigned(rank + 1)? } else { axis };
+            usize::try_from(from_start).ok()?.checked_sub(1).filter(|&dimension| dimension < rank)
+        };
+        let mut dimensions = self.0.iter().map(dimension).collect::<Option<Vec<_>>>()?;
+        dimensions.sort_unstable();
+        dimensions.dedup();
+        Some(dimensions)
+    }
+}
+
+impl From<isize> for Axes {
+    fn from(axis: isize) -> Self {
+        Axes(vec![axis])
+    }
+}
+
+impl<const N: usize> From<[isize; N]> for Axes {
+    fn from(axes: [isize; N]) -> Self {
+        Axes(axes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_those_of_a_batch() {
+        let dimensions = |axes: Axes| axes.of_sample(3);
+        assert_eq!(dimensions((-1).into()), Some(vec![2]));
+        assert_eq!(dimensions([3, -3, 3].into()), Some(vec![0, 2]));
+        for out_of_range in [0, 4, -4, isize::MIN, isize::MAX] {
+            assert_eq!(dimensions([1, out_of_range].into()), None, "{out_of_range}");
+        }
+        assert_eq!(Axes::from(-1).of_sample(0), None);
+    }
+}
