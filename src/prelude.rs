@@ -8,7 +8,8 @@ pub use crate::{
     datasets::{self, Split},
     layers::{
         AveragePooling2D, Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
-        Padding, Rescaling, Reshape, ZeroPadding2D,
+        Padding, RandomBrightness, RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomTranslation,
+        RandomZoom, Rescaling, Reshape, ZeroPadding2D,
     },
     losses::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,

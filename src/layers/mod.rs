@@ -1,5 +1,6 @@
 //! The layers: one file each, with its configuration, its built form and its tests.
 
+mod augmentation;
 mod average_pooling2d;
 mod conv2d;
 mod dense;
@@ -19,6 +20,11 @@ mod zero_padding2d;
 
 pub use crate::kernels::Pass;
 
+pub use augmentation::{
+    Augmentation, Augmented, BuiltRandomBrightness, BuiltRandomContrast, BuiltRandomErasing, BuiltRandomFlip,
+    BuiltRandomRotation, BuiltRandomTranslation, BuiltRandomZoom, Erasure, Factor, FillMode, FlipMode, Interpolation,
+    RandomBrightness, RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomTranslation, RandomZoom,
+};
 pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
 pub use conv2d::{BuiltConv2D, Conv2D};
 pub use dense::{BuiltDense, Dense};
