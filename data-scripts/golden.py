@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import activations, initializers, layers, losses, metrics, optimizers
-from golden_cases import GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS, OPTIMIZERS, PREDICTIONS
+from golden_cases import AUGMENTATIONS, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS, OPTIMIZERS, PREDICTIONS
 from golden_cases import SHAPES, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
 from keras.src.initializers.random_initializers import compute_fans
 from safetensors.numpy import save_file
@@ -76,6 +76,58 @@ def training_case(name, source, shape):
     numbered = {f"w{i}": w for i, w in enumerate(weights)} | {f"dw{i}": d for i, d in enumerate(dw)}
     states = {f"s{i}": w.numpy() for i, w in enumerate(layer.non_trainable_weights)}
     return {"x": x, "y": y, "dy": dy, "dx": dx, **numbered, **states}
+
+
+def augmentation_case(name, source, shape, kind):
+    """What a layer makes of x in training, by the one transformation that it can draw or by each of several."""
+    rng = random(name)
+    layer = construct(source, layers)
+    x = tf.constant(INPUTS[kind](rng, shape), tf.float32)
+    if isinstance(layer, layers.RandomFlip):
+        flips = [np.full((1, 1, 1, 1), flip) for flip in (False, True)]
+        return {"x": x, "any": tf.concat([layer.transform_images(x, {"flips": flip}) for flip in flips], 0)}
+    if isinstance(layer, layers.RandomErasing):
+        return {"x": x, "any": erased(layer, x)}
+    dy = tf.constant(rng.standard_normal(shape), tf.float32)
+    if isinstance(layer, layers.RandomBrightness):
+        y, dx = with_gradient(lambda x: layer(x, training=True), x, dy)
+        return {"x": x, "y": y, "dy": dy, "dx": dx}
+    if isinstance(layer, layers.RandomContrast):
+        tensors = {"x": x, "dy": dy}
+        for end, factor in [("lower", 1 - layer.factor[0]), ("upper", 1 + layer.factor[1])]:
+            transformation = {"contrast_factor": tf.constant(factor, tf.float32)}
+            tensors[f"y_{end}"], tensors[f"dx_{end}"] = with_gradient(
+                lambda x: layer.transform_images(x, transformation), x, dy
+            )
+        clipped = [abs(tensors[f"y_{end}"].numpy()) == 1 for end in ("lower", "upper")]
+        assert (clipped[0] == clipped[1]).all() and clipped[0].any() and not clipped[0].all()
+        return tensors
+    return {"x": x, "y": layer(x, training=True)}
+
+
+def with_gradient(f, x, dy):
+    """f(x) and the gradient of sum(f(x) * dy) by x."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = f(x)
+    return y, tape.gradient(y, x, dy)
+
+
+def erased(layer, x):
+    """The image without the rectangle, for all places that this may have."""
+    _, height, width, channels = x.shape
+    starts = np.linspace(0, 1, 201)[1:-1]
+    up, left = (a.ravel().astype(np.float32) for a in np.meshgrid(starts, starts))
+    assert layer.scale[0] == layer.scale[1]
+    down, across = np.sqrt(layer.scale[0]) * np.array([height, width])
+    x0, y0 = left * (width - across), up * (height - down)
+    masks = layer._generate_batch_mask((len(up), height, width, channels), (x0, x0 + across, y0, y0 + down))
+    masks = np.unique(np.asarray(masks), axis=0)
+    images = tf.repeat(x, len(masks), axis=0)
+    fill_value = layer._get_fill_value(images, images.shape, None)
+    return layer.transform_images(
+        images, {"batch_masks": masks, "apply_erasing": tf.fill([len(masks)], True), "fill_value": fill_value}
+    )
 
 
 def loss_case(name, source, true, pred, activation, weighted=False):
@@ -172,6 +224,7 @@ def write_readme(layer_cases, loss_cases, metric_cases):
         case = layer_cases[name]
         weights = ", ".join(str(shape(case[w])) for w in ("w0", "w1") if w in case)
         layer_rows.append([name, f"`{source}`", list(x), kind, shape(case["y"]), weights])
+    augmentation_rows = [[name, f"`{source}`", list(x), kind] for name, source, x, kind in AUGMENTATIONS]
     loss_rows = []
     for name, source, true, pred, activation in LOSSES:
         case = loss_cases[name]
@@ -184,6 +237,7 @@ def write_readme(layer_cases, loss_cases, metric_cases):
     tables = {
         "layers": table(["case", "layer", "x", "what x holds", "y", "weights"], layer_rows),
         "training": table(["case", "layer", "x"], [[name, f"`{source}`", list(x)] for name, source, x in TRAINING]),
+        "augmentation": table(["case", "layer", "x", "what x holds"], augmentation_rows),
         "losses": table(["case", "loss", "y_true", "y_pred", "activation", "weighted too", "batch loss"], loss_rows),
         "optimizers": table(["case", "optimizer"], [[name, f"`{source}`"] for name, source in OPTIMIZERS]),
         "metrics": table(["case", "metric", "y_true", "y_pred", "value"], metric_rows),
@@ -198,11 +252,13 @@ def main():
     GOLDEN.mkdir(parents=True, exist_ok=True)
 
     layer_cases = {name: layer_case(name, *case) for name, *case in LAYERS}
+    augmentation_cases = {name: augmentation_case(name, *case) for name, *case in AUGMENTATIONS}
     loss_cases = {name: loss_case(name, *case) for name, *case in LOSSES}
     loss_cases |= {f"{n}_weighted": loss_case(n, *case, weighted=True) for n, *case in LOSSES if n in WEIGHTED}
     metric_cases = {name: metric_case(*case) for name, *case in METRICS}
     save("layers.safetensors", layer_cases)
     save("training.safetensors", {name: training_case(name, *case) for name, *case in TRAINING})
+    save("augmentation.safetensors", augmentation_cases)
     save("losses.safetensors", loss_cases)
     save("optimizers.safetensors", {name: optimizer_case(name, source) for name, source in OPTIMIZERS})
     save("metrics.safetensors", metric_cases)

@@ -24,6 +24,9 @@ INPUTS = {
     "zero": lambda rng, shape: np.zeros(shape),
     "grid": lambda rng, shape: np.linspace(-4, 4, math.prod(shape)).reshape(shape),
     "indices": lambda rng, shape: rng.integers(0, 6, shape),
+    "bytes": lambda rng, shape: rng.integers(0, 256, shape),
+    # Far from a value range of (-1, 1), on either side of it, or well inside, whatever the contrast.
+    "levels": lambda rng, shape: np.resize([-8.0, 0.3, -0.2, 8.0, 0.1], shape) + 0.05 * rng.standard_normal(shape),
     "±3": lambda rng, shape: np.resize([-3.0, 3.0], shape),
 }
 
@@ -143,6 +146,41 @@ TRAINING = [
     ("batch_normalization_no_scale", "BatchNormalization(scale=False)", (4, 3, 2, 3)),
     ("batch_normalization_neither", "BatchNormalization(center=False, scale=False)", (4, 3, 2, 3)),
     ("batch_normalization_one_sample", "BatchNormalization()", (1, 4, 4, 3)),
+]
+
+# --- augmentation -----------------------------------------------------------------------------------------------------
+
+FILL_MODES, INTERPOLATIONS = ["reflect", "wrap", "constant", "nearest"], ["nearest", "bilinear"]
+# Layers that move pixels, without their last arguments, and the shape of x. Ranges of one number make them deterministic.
+MOVES = [
+    ("rotation", "RandomRotation((0.13, 0.13), ", (2, 7, 6, 2)),
+    ("rotation_wide", "RandomRotation((-0.3, -0.3), ", (2, 3, 11, 1)),
+    ("rotation_tall", "RandomRotation((0.3, 0.3), ", (2, 19, 2, 1)),
+    ("translation", "RandomTranslation((0.37, 0.37), (-0.71, -0.71), ", (2, 7, 6, 2)),
+    ("translation_far", "RandomTranslation((-0.97, -0.97), (0.93, 0.93), ", (2, 4, 20, 1)),
+    ("zoom_in", "RandomZoom((-0.4, -0.4), ", (2, 7, 6, 2)),
+    ("zoom_out", "RandomZoom((0.3, 0.3), (0.8, 0.8), ", (2, 7, 20, 1)),
+]
+ONE = "value_range=(-1, 1)"
+
+# (case, layer, shape of x, what x holds)
+AUGMENTATIONS = [
+    *(
+        (f"{name}_{fill}_{kind}", f"{layer}fill_mode='{fill}', interpolation='{kind}', fill_value=0.7)", shape, "normal")
+        for name, layer, shape in MOVES
+        for fill in FILL_MODES
+        for kind in INTERPOLATIONS
+    ),
+    ("rotation_none", "RandomRotation(0.0)", (2, 7, 6, 2), "normal"),
+    ("brightness", f"RandomBrightness((0.2, 0.2), {ONE})", (2, 4, 5, 3), "normal"),
+    ("brightness_bytes", "RandomBrightness((-0.1, -0.1))", (2, 4, 5, 3), "bytes"),
+    ("contrast", f"RandomContrast((0.2, 0.4), {ONE})", (8, 4, 5, 2), "levels"),
+    ("contrast_one_number", f"RandomContrast(0.4, {ONE})", (8, 4, 5, 1), "levels"),
+    ("flip_horizontal", "RandomFlip('horizontal')", (1, 3, 4, 2), "normal"),
+    ("flip_vertical", "RandomFlip('vertical')", (1, 3, 4, 2), "normal"),
+    ("flip_both", "RandomFlip()", (1, 3, 4, 2), "normal"),
+    ("erasing", f"RandomErasing((1.0, 1.0), scale=(0.2, 0.2), fill_value=0.7, {ONE})", (1, 4, 5, 2), "normal"),
+    ("erasing_rgb", "RandomErasing((1.0, 1.0), scale=(0.5, 0.5), fill_value=[0.1, 0.5, 300.0])", (1, 5, 4, 3), "bytes"),
 ]
 
 # --- losses -----------------------------------------------------------------------------------------------------------

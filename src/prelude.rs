@@ -10,7 +10,8 @@ pub use crate::{
     layers::{
         AveragePooling1D, AveragePooling2D, BatchNormalization, Conv2D, Cropping2D, Dense, Dropout, Embedding, Flatten,
         GaussianNoise, GlobalAveragePooling1D, GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D,
-        Interpolation, LayerNormalization, MaxPooling1D, MaxPooling2D, PReLU, Padding, Permute, Rescaling, Reshape,
+        Interpolation, LayerNormalization, MaxPooling1D, MaxPooling2D, PReLU, Padding, Permute, RandomBrightness,
+        RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomTranslation, RandomZoom, Rescaling, Reshape,
         SpatialDropout2D, UpSampling2D, ZeroPadding2D,
     },
     losses::{

@@ -1,5 +1,6 @@
 //! The layers: one file each, with its configuration, its built form and its tests.
 
+mod augmentation;
 mod average_pooling1d;
 mod average_pooling2d;
 mod axes;
@@ -17,6 +18,7 @@ mod global_average_pooling1d;
 mod global_average_pooling2d;
 mod global_max_pooling1d;
 mod global_max_pooling2d;
+mod interpolation;
 mod layer;
 mod layer_normalization;
 mod max_pooling1d;
@@ -33,6 +35,11 @@ mod zero_padding2d;
 
 pub use crate::kernels::Pass;
 
+pub use augmentation::{
+    Augmentation, Augmented, BuiltRandomBrightness, BuiltRandomContrast, BuiltRandomErasing, BuiltRandomFlip,
+    BuiltRandomRotation, BuiltRandomTranslation, BuiltRandomZoom, Erasure, Factor, FillMode, FlipMode,
+    RandomBrightness, RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomTranslation, RandomZoom,
+};
 pub use average_pooling1d::AveragePooling1D;
 pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
 pub use axes::Axes;
@@ -48,6 +55,7 @@ pub use global_average_pooling1d::GlobalAveragePooling1D;
 pub use global_average_pooling2d::GlobalAveragePooling2D;
 pub use global_max_pooling1d::GlobalMaxPooling1D;
 pub use global_max_pooling2d::{BuiltGlobalMaxPooling2D, GlobalMaxPooling2D};
+pub use interpolation::Interpolation;
 pub use layer::{
     Backward, Build, Forward, Grads, Layer, LayerConfig, Mode, Named, Params, Reads, Scope, Scratch, State, Taped,
 };
@@ -60,6 +68,6 @@ pub use prelu::{BuiltPReLU, PReLU};
 pub use rescaling::Rescaling;
 pub use reshape::Reshape;
 pub use spatial_dropout2d::SpatialDropout2D;
-pub use up_sampling2d::{BuiltUpSampling2D, Interpolation, UpSampling2D};
+pub use up_sampling2d::{BuiltUpSampling2D, UpSampling2D};
 pub use window::Padding;
 pub use zero_padding2d::{Border, BuiltZeroPadding2D, ZeroPadding2D};

@@ -1,6 +1,6 @@
 //! [`UpSampling2D`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Pair, Reads, Taped};
+use super::{Backward, Build, Forward, Interpolation, Layer, LayerConfig, Pair, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
     tensor::{View, ViewMut},
@@ -25,25 +25,14 @@ pub struct UpSampling2D {
     interpolation: Interpolation,
 }
 
-/// How the pixels of a larger image follow from those of a smaller one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Interpolation {
-    /// Each pixel is repeated.
-    #[default]
-    Nearest,
-    /// Linear between the two nearest pixels, along each axis. The centre of output `i` lies at `(i + 1/2) / size - 1/2`;
-    /// beyond the outermost pixels, those go on.
-    Bilinear,
-}
-
 impl UpSampling2D {
     /// `size` times (height, width) as large.
     pub fn new(size: impl Into<Pair>) -> Self {
         UpSampling2D { size: size.into(), interpolation: Interpolation::Nearest }
     }
 
-    /// What the new pixels are; [`Interpolation::Nearest`] by default.
+    /// What the new pixels are; [`Interpolation::Nearest`] by default. The centre of output `i` lies at `(i + 1/2) / size - 1/2`; beyond
+    /// the outermost pixels, those go on.
     pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
         self.interpolation = interpolation;
         self

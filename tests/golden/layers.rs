@@ -1,11 +1,8 @@
-use cornu::{
-    Scalar,
-    losses::{Loss, Target},
-    prelude::*,
-};
+use cornu::{Scalar, prelude::*};
 
 use crate::{
     cases::{self, Case},
+    dot::Dot,
     given::Given,
 };
 
@@ -146,33 +143,10 @@ fn check<T: Scalar>(case: &Case) {
 
     // A gradient is one of training, in which these layers are random; that of batch normalization is in training.rs.
     if !case.name.ends_with("_inference") && !case.name.starts_with("batch_normalization") {
-        model.compile(SGD::default(), Dot { samples: given.batch[0] }, []).unwrap();
+        model.compile(SGD::default(), Dot::new(given.batch[0]), []).unwrap();
         let (_, gradients) = model.gradients(&given.input(), &case.tensor::<T>("dy")).unwrap();
         for (name, gradient) in ["dx", "dw0", "dw1"].into_iter().zip(&gradients) {
             case.assert_close(name, gradient, 0.0);
         }
-    }
-}
-
-/// `sum(y * dy)` over the batch, with `dy` in the place of the targets.
-#[derive(Debug)]
-pub struct Dot {
-    /// The model divides by them.
-    pub samples: usize,
-}
-
-impl Loss for Dot {
-    fn name(&self) -> &'static str {
-        "dot"
-    }
-
-    fn sample(&self, dy: Target, y: &[f64], _: usize, gradient: Option<&mut [f64]>) -> f64 {
-        let n = self.samples as f64;
-        if let Some(gradient) = gradient {
-            for (gradient, dy) in gradient.iter_mut().zip(dy.values()) {
-                *gradient = n * dy;
-            }
-        }
-        n * y.iter().zip(dy.values()).map(|(y, dy)| y * dy).sum::<f64>()
     }
 }

@@ -1,7 +1,9 @@
 //! What Keras computes, case by case: README.md in this folder lists the cases and what they settle. A case that is in
 //! a file, but that no test knows, fails.
 
+mod augmentation;
 mod cases;
+mod dot;
 mod given;
 mod initializers;
 mod layers;

@@ -2,8 +2,8 @@ use cornu::{Scalar, prelude::*};
 
 use crate::{
     cases::{self, Case},
+    dot::Dot,
     given::Given,
-    layers::Dot,
 };
 
 #[test]
@@ -38,7 +38,7 @@ fn check<T: Scalar>(case: &Case) {
     let plan = Sequential::new(Given::INPUT).add(given.clone()).add(layer(&case.name)).add(Activation::Linear);
     let mut model = plan.build_as::<T>().unwrap();
     model.set_weights(&[vec![x], case.weights()].concat()).unwrap();
-    model.compile(SGD::new(0.0), Dot { samples: n }, []).unwrap();
+    model.compile(SGD::new(0.0), Dot::new(n), []).unwrap();
 
     let (y, dy) = (case.tensor::<T>("y"), case.tensor::<T>("dy"));
     let (loss, gradients) = model.gradients(&given.input(), &dy).unwrap();
