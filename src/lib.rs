@@ -67,7 +67,7 @@
 //! | layers, and how to write one | [`layers`], [`LayerConfig`](layers::LayerConfig), `examples/custom_layer.rs` |
 //! | activations, weights' first values | [`Activation`], [`Initializer`] |
 //! | losses and metrics | [`losses`], [`Metric`] |
-//! | optimizers | [`optimizers`] |
+//! | optimizers, and schedules of their rates | [`optimizers`], [`optimizers::schedules`] |
 //! | arrays and classes | [`tensor`], [`Tensor`], [`Labels`], [`Shape`] |
 //! | data sets and their files | [`datasets`], [`data::idx`] |
 //! | checks of gradients by finite differences | [`gradcheck`] |
@@ -141,7 +141,7 @@ pub use error::{Error, Result};
 pub use initializers::Initializer;
 pub use labels::Labels;
 pub use metrics::Metric;
-pub use model::{Fit, History, Model, Score, Sequential};
+pub use model::{Fit, History, Model, OptimizerState, Score, Sequential};
 pub use scalar::Scalar;
 pub use shape::{MAX_RANK, Shape};
 pub use tensor::Tensor;

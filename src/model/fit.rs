@@ -89,6 +89,9 @@ impl<T: Scalar> Model<T> {
                 progress.epoch_ends(epoch, &result);
                 history.epochs.push(result);
             }
+            if options.epochs > 0 {
+                trainer.finish();
+            }
             Ok(history)
         })
     }

@@ -21,6 +21,7 @@ mod trainer;
 
 use std::{fmt, ops::Range};
 
+pub use compiled::OptimizerState;
 pub use history::{Epoch, History, Score};
 pub use layer_info::LayerRef;
 pub use options::Fit;

@@ -1,7 +1,5 @@
 //! [`Trainer`]: the steps of training.
 
-use std::ops::Range;
-
 use super::{
     Model,
     objective::{Objective, Sums},
@@ -21,7 +19,6 @@ pub(super) struct Trainer<'m, T> {
     batch: Vec<T>,
     /// The weights with which the loss was finite last.
     good: Vec<T>,
-    trainable: Vec<Range<usize>>,
     seed: u64,
 }
 
@@ -32,7 +29,6 @@ impl<'m, T: Scalar> Trainer<'m, T> {
             batch: vec![T::zero(); batch_size * model.graph.input.size()],
             packed: Packed::new(&model.graph, &BOTH),
             good: model.params().to_vec(),
-            trainable: model.graph.layout.trainable(),
             seed,
             model,
         }
@@ -58,7 +54,7 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         indices: &[usize],
         sums: &mut Sums,
     ) -> Result<(), &'static str> {
-        let Trainer { model, tape, packed, batch, good, trainable, seed } = self;
+        let Trainer { model, tape, packed, batch, good, seed } = self;
         let compiled = model.compiled.as_ref().expect(COMPILED);
         let n = indices.len();
         let x = &mut batch[..n * model.graph.input.size()];
@@ -77,7 +73,7 @@ impl<'m, T: Scalar> Trainer<'m, T> {
             if !all_finite(&tape.grads) {
                 break 'step "gradient";
             }
-            model.compiled.as_mut().expect(COMPILED).update(model.weights.values_mut(), &tape.grads, trainable);
+            model.compiled.as_mut().expect(COMPILED).update(model.weights.values_mut(), &mut tape.grads);
             if !all_finite(model.params()) {
                 break 'step "weights";
             }
@@ -86,6 +82,12 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         model.weights.values_mut().copy_from_slice(good);
         model.compiled.as_mut().expect(COMPILED).forget();
         Err(failed)
+    }
+
+    /// Ends a training of at least one epoch.
+    pub fn finish(&mut self) {
+        let Model { compiled, weights, .. } = &mut *self.model;
+        compiled.as_ref().expect(COMPILED).finish(weights.values_mut());
     }
 }
 
