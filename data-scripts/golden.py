@@ -93,6 +93,7 @@ def optimizer_case(name, source):
     tensors = {"w0": weights[0].numpy(), "b0": weights[1].numpy()}
     for step in range(5):
         g, h = [rng.standard_normal(shape).astype(np.float32) for _, shape in KERNEL_AND_BIAS]
+        h[0] *= 1e-4  # so small that epsilon counts
         optimizer.apply([tf.constant(g), tf.constant(h)], weights)
         w, b = optimizer._model_variables_moving_average if optimizer.use_ema else weights
         tensors |= {f"g{step}": g, f"h{step}": h, f"w{step + 1}": w.numpy(), f"b{step + 1}": b.numpy()}

@@ -76,11 +76,14 @@ pub(crate) fn sum_of_squares<T: Scalar>(values: &[T]) -> f64 {
     }
     // Eight sums, so that an addition need not wait for the one before.
     let mut sums = [0.0; 8];
-    for chunk in values.chunks(8) {
-        for (sum, value) in sums.iter_mut().zip(chunk) {
+    let mut add = |values: &[T]| {
+        for (sum, value) in sums.iter_mut().zip(values) {
             *sum += value.as_f64() * value.as_f64();
         }
-    }
+    };
+    let (chunks, rest) = values.as_chunks::<8>();
+    chunks.iter().for_each(|chunk| add(chunk));
+    add(rest);
     sums.iter().sum()
 }
 

@@ -9,8 +9,8 @@ use super::{Schedule, check_at_least_0, check_steps};
 /// ```
 /// use cornu::optimizers::schedules::{InverseTimeDecay, Schedule};
 ///
-/// let schedule = InverseTimeDecay::new(0.6, 100, 1.0);
-/// assert_eq!([0, 50, 100].map(|step| schedule.rate(step)), [0.6, 0.4, 0.3]);
+/// let schedule = InverseTimeDecay::new(0.75, 100, 1.0);
+/// assert_eq!([0, 50, 100].map(|step| schedule.rate(step)), [0.75, 0.5, 0.375]);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct InverseTimeDecay {

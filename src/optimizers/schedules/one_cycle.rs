@@ -55,12 +55,15 @@ impl Schedule for OneCycle {
         let last = (self.total_steps - 1) as f64;
         let peak = self.pct_start * self.total_steps as f64 - 1.0;
         let step = (step as f64).min(last);
-        let fall = |from: f64, to: f64, fraction| to + (from - to) * half_cosine(fraction);
+        let between = |from: f64, to: f64, fraction| {
+            let share = half_cosine(fraction);
+            from * share + to * (1.0 - share)
+        };
         // Without a step before the peak, the fall begins at once.
         if step <= peak && peak > 0.0 {
-            fall(initial, self.max_lr, step / peak)
+            between(initial, self.max_lr, step / peak)
         } else {
-            fall(self.max_lr, initial / self.final_div_factor, (step - peak) / (last - peak))
+            between(self.max_lr, initial / self.final_div_factor, (step - peak) / (last - peak))
         }
     }
 
