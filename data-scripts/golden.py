@@ -19,13 +19,21 @@ import numpy as np
 import tensorflow as tf
 from keras import activations, initializers, layers, losses, metrics, optimizers
 from golden_cases import AUGMENTATIONS, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS, OPTIMIZERS, PREDICTIONS
-from golden_cases import SHAPES, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
+from golden_cases import SCHEDULES, SHAPES, STEPS, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
 from keras.src.initializers.random_initializers import compute_fans
 from safetensors.numpy import save_file
 
 
+KERNEL_AND_BIAS = [("kernel", (2, 3)), ("bias", (3,))]
+
+
 def gelu_tanh(x):
     return activations.gelu(x, approximate=True)
+
+
+def without_decay(parts, optimizer):
+    optimizer.exclude_from_weight_decay(var_names=parts)
+    return optimizer
 
 
 def random(name):
@@ -157,16 +165,24 @@ def loss_case(name, source, true, pred, activation, weighted=False):
 
 
 def optimizer_case(name, source):
-    """Five steps from w0 by the gradients g0..g4; w1..w5 are the weights after each."""
+    """Five steps of a kernel and a bias from w0 and b0 by the gradients g0..g4 and h0..h4; after each, the weights, or
+    their average where there is one."""
     rng = random(name)
-    weight = keras.Variable(rng.standard_normal((2, 3)), dtype="float32")
+    weights = [keras.Variable(rng.standard_normal(s), dtype="float32", name=n) for n, s in KERNEL_AND_BIAS]
     optimizer = construct(source, optimizers)
-    tensors = {"w0": weight.numpy()}
+    tensors = {"w0": weights[0].numpy(), "b0": weights[1].numpy()}
     for step in range(5):
-        gradient = rng.standard_normal((2, 3)).astype(np.float32)
-        optimizer.apply([tf.constant(gradient)], [weight])
-        tensors |= {f"g{step}": gradient, f"w{step + 1}": weight.numpy()}
+        g, h = [rng.standard_normal(shape).astype(np.float32) for _, shape in KERNEL_AND_BIAS]
+        h[0] *= 1e-4  # so small that epsilon counts
+        optimizer.apply([tf.constant(g), tf.constant(h)], weights)
+        w, b = optimizer._model_variables_moving_average if optimizer.use_ema else weights
+        tensors |= {f"g{step}": g, f"h{step}": h, f"w{step + 1}": w.numpy(), f"b{step + 1}": b.numpy()}
     return tensors
+
+
+def schedule_case(source):
+    schedule = construct(source, optimizers.schedules)
+    return {"step": np.int32(STEPS), "rate": np.float32([schedule(step) for step in STEPS])}
 
 
 def metric_case(source, y_true, y_pred):
@@ -195,7 +211,7 @@ def initializer_case(dims):
 
 def construct(source, module):
     """Evaluates a table's expression, such as "Conv2D(4, 3)", in a module of Keras."""
-    return eval(source, vars(activations) | {"gelu_tanh": gelu_tanh} | vars(module))
+    return eval(source, vars(activations) | {"gelu_tanh": gelu_tanh, "without_decay": without_decay} | vars(module))
 
 
 def save(file, cases):
@@ -240,6 +256,7 @@ def write_readme(layer_cases, loss_cases, metric_cases):
         "augmentation": table(["case", "layer", "x", "what x holds"], augmentation_rows),
         "losses": table(["case", "loss", "y_true", "y_pred", "activation", "weighted too", "batch loss"], loss_rows),
         "optimizers": table(["case", "optimizer"], [[name, f"`{source}`"] for name, source in OPTIMIZERS]),
+        "schedules": table(["case", "schedule"], [[name, f"`{source}`"] for name, source in SCHEDULES]),
         "metrics": table(["case", "metric", "y_true", "y_pred", "value"], metric_rows),
     }
     template = Path(__file__).with_name("golden_readme.md").read_text()
@@ -262,6 +279,7 @@ def main():
     save("losses.safetensors", loss_cases)
     save("optimizers.safetensors", {name: optimizer_case(name, source) for name, source in OPTIMIZERS})
     save("metrics.safetensors", metric_cases)
+    save("schedules.safetensors", {name: schedule_case(source) for name, source in SCHEDULES})
     rows = [json.dumps(initializer_case(dims)) for dims in SHAPES]
     (GOLDEN / "initializers.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
 

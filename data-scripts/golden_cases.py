@@ -257,16 +257,64 @@ WEIGHTED = ["sparse_probabilities", "categorical_logits", "binary_logits", "mse"
 
 # --- optimizers -------------------------------------------------------------------------------------------------------
 
+# The learning rates are large where the default ones would hide a wrong step behind the tolerance.
 OPTIMIZERS = [
     ("sgd", "SGD()"),
     ("sgd_momentum", "SGD(learning_rate=0.1, momentum=0.9)"),
     ("sgd_nesterov", "SGD(learning_rate=0.1, momentum=0.9, nesterov=True)"),
     ("sgd_weight_decay", "SGD(learning_rate=0.1, weight_decay=0.05)"),
+    ("sgd_weight_decay_of_kernels", "without_decay(['bias'], SGD(learning_rate=0.1, weight_decay=0.5))"),
     ("sgd_clipnorm", "SGD(learning_rate=0.1, clipnorm=1.0)"),
     ("sgd_clipvalue", "SGD(learning_rate=0.1, clipvalue=0.5)"),
+    ("sgd_global_clipnorm", "SGD(learning_rate=0.1, global_clipnorm=2.5)"),
+    ("sgd_ema", "SGD(learning_rate=0.1, use_ema=True)"),
+    ("sgd_ema_overwrite", "SGD(learning_rate=0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2)"),
+    ("sgd_accumulation", "SGD(learning_rate=0.1, momentum=0.9, gradient_accumulation_steps=2)"),
     ("adam", "Adam()"),
     ("adam_options", "Adam(learning_rate=0.01, beta_1=0.8, beta_2=0.9, epsilon=1e-3)"),
+    ("adam_amsgrad", "Adam(learning_rate=0.1, beta_2=0.5, amsgrad=True)"),
+    (
+        "adam_everything",
+        "Adam(schedules.ExponentialDecay(0.5, 2, 0.5), weight_decay=0.1, global_clipnorm=1.0, use_ema=True, "
+        "ema_momentum=0.5, ema_overwrite_frequency=2, gradient_accumulation_steps=2)",
+    ),
     ("adamw", "AdamW()"),
+    ("adamw_large_rate", "AdamW(learning_rate=0.5)"),
+    ("adamw_options", "AdamW(0.1, weight_decay=0.5, beta_1=0.8, beta_2=0.9, epsilon=1e-3, amsgrad=True)"),
+    ("rmsprop", "RMSprop(learning_rate=0.1)"),
+    ("rmsprop_momentum", "RMSprop(learning_rate=0.1, rho=0.8, momentum=0.5, epsilon=1e-3)"),
+    ("rmsprop_centered", "RMSprop(learning_rate=0.1, centered=True)"),
+    ("rmsprop_centered_momentum", "RMSprop(learning_rate=0.1, momentum=0.5, centered=True)"),
+    ("adagrad", "Adagrad(learning_rate=0.5)"),
+    ("adagrad_options", "Adagrad(learning_rate=0.5, initial_accumulator_value=2.0, epsilon=0.1)"),
+    ("adadelta", "Adadelta(learning_rate=1000.0)"),
+    ("adadelta_options", "Adadelta(learning_rate=10.0, rho=0.5, epsilon=1e-2)"),
+    ("adamax", "Adamax(learning_rate=0.1)"),
+    ("adamax_options", "Adamax(learning_rate=0.1, beta_1=0.5, beta_2=0.75, epsilon=0.1)"),
+    ("nadam", "Nadam(learning_rate=0.1)"),
+    ("nadam_options", "Nadam(learning_rate=0.1, beta_1=0.5, beta_2=0.75, epsilon=0.1)"),
+    ("lion", "Lion(learning_rate=0.1)"),
+    ("lion_options", "Lion(learning_rate=0.1, beta_1=0.25, beta_2=0.5)"),
+]
+
+# --- schedules --------------------------------------------------------------------------------------------------------
+
+STEPS = [0, 1, 2, 4, 5, 6, 9, 10, 11, 14, 15, 19, 20, 21, 25, 29, 30, 31, 49, 50, 69, 70, 71, 99, 100, 101, 1000]
+SCHEDULES = [
+    ("exponential_decay", "ExponentialDecay(0.1, 10, 0.5)"),
+    ("exponential_decay_staircase", "ExponentialDecay(0.1, 10, 0.5, staircase=True)"),
+    ("inverse_time_decay", "InverseTimeDecay(0.1, 10, 0.5)"),
+    ("inverse_time_decay_staircase", "InverseTimeDecay(0.1, 10, 0.5, staircase=True)"),
+    ("polynomial_decay", "PolynomialDecay(0.1, 50)"),
+    ("polynomial_decay_options", "PolynomialDecay(0.1, 50, end_learning_rate=0.01, power=2.0)"),
+    ("polynomial_decay_cycle", "PolynomialDecay(0.1, 10, end_learning_rate=0.01, power=0.5, cycle=True)"),
+    ("piecewise_constant_decay", "PiecewiseConstantDecay([10, 30], [0.1, 0.05, 0.01])"),
+    ("cosine_decay", "CosineDecay(0.1, 50)"),
+    ("cosine_decay_alpha", "CosineDecay(0.1, 50, alpha=0.25)"),
+    ("cosine_decay_warmup", "CosineDecay(0.01, 50, alpha=0.25, warmup_target=0.1, warmup_steps=20)"),
+    ("cosine_decay_restarts", "CosineDecayRestarts(0.1, 10)"),
+    ("cosine_decay_restarts_options", "CosineDecayRestarts(0.1, 10, t_mul=1.5, m_mul=0.5, alpha=0.25)"),
+    ("cosine_decay_restarts_even", "CosineDecayRestarts(0.1, 10, t_mul=1.0, m_mul=0.5)"),
 ]
 
 # --- metrics ----------------------------------------------------------------------------------------------------------

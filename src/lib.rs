@@ -69,7 +69,7 @@
 //! | weights: first values, penalties, limits | [`Initializer`], [`Regularizer`], [`Constraint`] |
 //! | what watches and steers a training | [`callbacks`] |
 //! | losses and metrics | [`losses`], [`Metric`] |
-//! | optimizers | [`optimizers`] |
+//! | optimizers, and schedules of their rates | [`optimizers`], [`optimizers::schedules`] |
 //! | arrays and classes | [`tensor`], [`Tensor`], [`Labels`], [`Shape`] |
 //! | data sets and their files | [`datasets`], [`data::idx`] |
 //! | checks of gradients by finite differences | [`gradcheck`] |
@@ -147,7 +147,7 @@ pub use error::{Error, Result};
 pub use initializers::Initializer;
 pub use labels::Labels;
 pub use metrics::Metric;
-pub use model::{Fit, History, Model, Score, Sequential};
+pub use model::{Fit, History, Model, OptimizerState, Score, Sequential};
 pub use regularizers::Regularizer;
 pub use scalar::Scalar;
 pub use shape::{MAX_RANK, Shape};

@@ -18,13 +18,19 @@ pub use crate::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,
         SparseCategoricalCrossentropy,
     },
-    optimizers::{Adam, SGD},
+    optimizers::{
+        Adadelta, Adagrad, Adam, AdamW, Adamax, BIASES_AND_NORMALIZATION, Lion, Nadam, RMSprop, SGD,
+        schedules::{
+            CosineDecay, CosineDecayRestarts, ExponentialDecay, InverseTimeDecay, OneCycle, PiecewiseConstantDecay,
+            PolynomialDecay,
+        },
+    },
 };
 pub use crate::{
     Scalar,
     layers::{Backward, Build, Forward, Layer, LayerConfig, Scope, Taped},
     losses::{Loss, Target, TargetKind},
-    optimizers::Optimizer,
+    optimizers::{Base, Optimizer, schedules::Schedule},
     params::ParamId,
     tensor::{View, ViewMut},
 };

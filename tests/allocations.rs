@@ -36,7 +36,7 @@ static TURN: Mutex<()> = Mutex::new(());
 static COUNTING: Counting = Counting;
 
 /// The allocations of an epoch of `steps` steps, after one that has grown the buffers.
-fn allocations(steps: usize) -> usize {
+fn allocations(steps: usize, optimizer: impl Optimizer) -> usize {
     let x = Tensor::random_uniform([steps * 64, 12, 12, 3], 0.0, 1.0, 1);
     let y = Labels::try_from((0..steps * 64).map(|i| i % 4).collect::<Vec<_>>()).unwrap();
     let mut model = Sequential::new([12, 12, 3])
@@ -55,7 +55,7 @@ fn allocations(steps: usize) -> usize {
                 .kernel_constraint(Constraint::max_norm(3.0)),
         )
         .add(Dense::new(4).activation(Activation::Softmax))
-        .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])
+        .compile(optimizer, SparseCategoricalCrossentropy::default(), [Metric::Accuracy])
         .unwrap();
     let options = || Fit::new().batch_size(64).verbose(0);
     model.fit(&x, &y, options()).unwrap();
@@ -67,8 +67,16 @@ fn allocations(steps: usize) -> usize {
 #[test]
 fn a_step_allocates_nothing() {
     let _turn = TURN.lock();
-    // What an epoch allocates, it allocates whatever its length; the queues of rayon's threads may grow now and then.
-    let (few, many) = (allocations(10), allocations(80));
+    let schedule = CosineDecay::new(0.0, 100).warmup_target(1e-3).warmup_steps(10);
+    let everything = AdamW::new(schedule).amsgrad(true).global_clipnorm(1.0).use_ema(true).ema_overwrite_frequency(5);
+    few_allocations(Adam::default());
+    few_allocations(everything.gradient_accumulation_steps(2));
+    few_allocations(RMSprop::default().momentum(0.9).centered(true).clipnorm(1.0));
+}
+
+/// What an epoch allocates, it allocates whatever its length; the queues of rayon's threads may grow now and then.
+fn few_allocations(optimizer: impl Optimizer) {
+    let (few, many) = (allocations(10, optimizer.clone()), allocations(80, optimizer));
     assert!(many < few + 35, "{few} allocations in 10 steps, {many} in 80");
 }
 

@@ -227,23 +227,55 @@ mod compile {
     }
 
     #[test]
+    fn arguments_around_the_step_out_of_range() {
+        let adam = Adam::default;
+        optimizer_fails(adam().weight_decay(-0.1), &["compile: adam", "weight_decay", "at least 0", "-0.1"]);
+        optimizer_fails(AdamW::default().weight_decay(f64::NAN), &["compile: adamw", "weight_decay", "NaN"]);
+        optimizer_fails(adam().clipnorm(0.0), &["clipnorm", "above 0", "got 0"]);
+        optimizer_fails(adam().clipvalue(f64::INFINITY), &["clipvalue", "finite", "inf"]);
+        optimizer_fails(adam().global_clipnorm(-1.0), &["global_clipnorm", "above 0", "-1"]);
+        let both = adam().clipnorm(1.0).clipvalue(1.0);
+        optimizer_fails(both, &["only one of", "got clipnorm and clipvalue", "leave one out"]);
+        let both = adam().global_clipnorm(1.0).clipnorm(1.0);
+        optimizer_fails(both, &["only one of", "got clipnorm and global_clipnorm"]);
+        optimizer_fails(adam().use_ema(true).ema_momentum(1.1), &["ema_momentum", "[0, 1]", "got 1.1"]);
+        optimizer_fails(adam().ema_overwrite_frequency(0), &["ema_overwrite_frequency", "at least 1", "got 0"]);
+        optimizer_fails(adam().gradient_accumulation_steps(0), &["gradient_accumulation_steps", "at least 1", "got 0"]);
+    }
+
+    #[test]
+    fn a_schedule_out_of_range() {
+        optimizer_fails(
+            Adam::new(CosineDecay::new(0.1, 0)),
+            &["compile: adam", "learning_rate", "decay_steps", "at least 1", "got 0", "not epochs"],
+        );
+        optimizer_fails(
+            SGD::new(PiecewiseConstantDecay::new([5, 3], [0.1, 0.2, 0.3])),
+            &["compile: sgd", "boundaries must rise, got 5 before 3"],
+        );
+        optimizer_fails(SGD::new(ExponentialDecay::new(f64::NAN, 1, 0.5)), &["initial_learning_rate", "got NaN"]);
+    }
+
+    #[test]
     fn an_optimizer_with_too_many_slots() {
         #[derive(Clone, Debug)]
-        struct Greedy;
+        struct Greedy(Base);
         impl Optimizer for Greedy {
             fn name(&self) -> &'static str {
                 "greedy"
             }
-            fn slots(&self) -> usize {
-                5
+            fn base(&self) -> &Base {
+                &self.0
             }
-            fn learning_rate(&self) -> f64 {
-                0.1
+            fn base_mut(&mut self) -> &mut Base {
+                &mut self.0
             }
-            fn set_learning_rate(&mut self, _: f64) {}
-            fn update<T: Scalar>(&self, _: u64, _: &mut [T], _: &[T], _: &mut [&mut [T]]) {}
+            fn slots(&self) -> &'static [&'static str] {
+                &["a", "b", "c", "d", "e"]
+            }
+            fn update<T: Scalar>(&self, _: u64, _: f64, _: &mut [T], _: &[T], _: &mut [&mut [T]]) {}
         }
-        optimizer_fails(Greedy, &["compile: greedy", "slots", "at most 4", "got 5"]);
+        optimizer_fails(Greedy(Base::new(0.1)), &["compile: greedy", "slots", "at most 4", "got 5"]);
     }
 
     #[test]

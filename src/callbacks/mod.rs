@@ -26,7 +26,7 @@ use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
 /// let (x, y) = (Tensor::random_normal([64, 3], 0.0, 1.0, 0), Tensor::zeros([64, 1]));
 /// let mut model = Sequential::new([3]).add(Dense::new(1)).compile(SGD::new(0.1), MeanSquaredError, [])?;
 /// model.fit(&x, &y, Fit::new().epochs(3).verbose(0).callback(Halve))?;
-/// assert_eq!(model.learning_rate(), Some(0.1 / 8.0));
+/// assert_eq!(model.learning_rate()?, 0.1 / 8.0);
 /// # Ok::<(), cornu::Error>(())
 /// ```
 pub trait Callback<T = f32>: Send {

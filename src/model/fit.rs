@@ -125,6 +125,9 @@ impl<T: Scalar> Model<T> {
                     break;
                 }
             }
+            if options.epochs > 0 {
+                trainer.finish();
+            }
             callbacks.call(trainer.model, &history, |callback, training| callback.on_train_end(training))?;
             Ok(history)
         })

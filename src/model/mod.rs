@@ -22,6 +22,7 @@ mod trainer;
 
 use std::{fmt, ops::Range};
 
+pub use compiled::OptimizerState;
 pub use history::{Epoch, History, Score};
 pub use layer_info::LayerRef;
 pub use options::Fit;
@@ -175,6 +176,7 @@ impl<T: Scalar> Model<T> {
     pub fn set_trainable(&mut self, layer: &str, trainable: bool) -> Result<()> {
         let index = self.layer_index("set_trainable", layer)?;
         self.graph.nodes[index].trainable = trainable;
+        self.follow_trainable();
         Ok(())
     }
 
@@ -185,7 +187,14 @@ impl<T: Scalar> Model<T> {
     pub fn freeze_until(&mut self, layer: &str) -> Result<()> {
         let index = self.layer_index("freeze_until", layer)?;
         self.graph.nodes[..=index].iter_mut().for_each(|node| node.trainable = false);
+        self.follow_trainable();
         Ok(())
+    }
+
+    fn follow_trainable(&mut self) {
+        if let Some(compiled) = &mut self.compiled {
+            compiled.follow(&self.graph, self.weights.values());
+        }
     }
 
     fn weight(&self, info: &ParamInfo) -> Tensor<T> {

@@ -56,12 +56,12 @@ impl<T: Scalar> Model<T> {
     /// The bytes that [`fit`](Model::fit) holds in a step, without the data and what kernels compute in. A float, since a batch may be of any size.
     fn training_bytes(&self, batch_size: usize) -> f64 {
         // Weights, those with which the loss was finite last, gradients, and the optimizer's arrays.
-        let arrays = 3 + self.compiled.as_ref().map_or(0, |compiled| compiled.optimizer.slots());
+        let arrays = 3 * self.count_params() + self.compiled.as_ref().map_or(0, |compiled| compiled.held());
         let batch = batch_size as f64 * self.graph.input.size() as f64;
         let reach = self.graph.reach();
         let packed = Packed::<T>::elements(&self.graph, Some(reach)) as f64;
         let tape = Tape::<T>::elements(&self.graph, batch_size, reach);
-        let elements = (arrays * self.count_params()) as f64 + packed + batch + tape;
+        let elements = arrays as f64 + packed + batch + tape;
         let work = |node: &Node| node.methods::<T>().work_bytes(node.output.size()) as f64;
         let works: f64 = self.graph.nodes.iter().map(work).sum();
         elements * size_of::<T>() as f64 + works * batch_size as f64 + infer::space_bytes::<T>(&self.graph) as f64

@@ -1,7 +1,5 @@
 //! [`Trainer`]: the steps of training.
 
-use std::ops::Range;
-
 use super::{
     Model,
     objective::{Objective, Sums},
@@ -22,7 +20,6 @@ pub(super) struct Trainer<'m, T> {
     batch: Vec<T>,
     /// The weights with which the loss was finite last.
     good: Vec<T>,
-    trained: Vec<Range<usize>>,
     /// For constraints to compute in.
     norms: Vec<T>,
     seed: u64,
@@ -36,7 +33,6 @@ impl<'m, T: Scalar> Trainer<'m, T> {
             batch: vec![T::zero(); batch_size * model.graph.input.size()],
             packed: Packed::new(&model.graph, Some(reach)),
             good: model.params().to_vec(),
-            trained: model.graph.trained_runs(),
             norms: Vec::new(),
             seed,
             model,
@@ -63,7 +59,7 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         indices: &[usize],
         sums: &mut Sums,
     ) -> Result<(), &'static str> {
-        let Trainer { model, tape, packed, batch, good, trained, norms, seed } = self;
+        let Trainer { model, tape, packed, batch, good, norms, seed } = self;
         let compiled = model.compiled.as_ref().expect(COMPILED);
         let n = indices.len();
         let x = &mut batch[..n * model.graph.input.size()];
@@ -85,7 +81,7 @@ impl<'m, T: Scalar> Trainer<'m, T> {
             if !all_finite(&tape.grads) {
                 break 'step "gradient";
             }
-            model.compiled.as_mut().expect(COMPILED).update(model.weights.values_mut(), &tape.grads, trained);
+            model.compiled.as_mut().expect(COMPILED).update(model.weights.values_mut(), &mut tape.grads);
             penalty::constrain(&model.graph, model.weights.values_mut(), norms);
             tape.store(&model.graph, model.weights.values_mut());
             if !all_finite(model.params()) {
@@ -96,6 +92,12 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         model.weights.values_mut().copy_from_slice(good);
         model.compiled.as_mut().expect(COMPILED).forget();
         Err(failed)
+    }
+
+    /// Ends a training of at least one epoch.
+    pub fn finish(&mut self) {
+        let Model { compiled, weights, .. } = &mut *self.model;
+        compiled.as_ref().expect(COMPILED).finish(weights.values_mut());
     }
 }
 

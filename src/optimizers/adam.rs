@@ -1,4 +1,4 @@
-use super::{Optimizer, check_learning_rate};
+use super::{Base, Optimizer, check_beta, check_epsilon, power, schedules::LearningRate};
 use crate::Scalar;
 
 /// Adam, as `keras.optimizers.Adam`. [Kingma and Ba, 2014](https://arxiv.org/abs/1412.6980)
@@ -11,6 +11,9 @@ use crate::Scalar;
 /// w -= lr * sqrt(1 - beta_2^t) / (1 - beta_1^t) * m / (sqrt(v) + epsilon)
 /// ```
 ///
+/// With `amsgrad`, the largest `v` so far takes the place of `v` in the last line, in a slot `v_hat` of its own.
+/// [Reddi et al., 2018](https://openreview.net/pdf?id=ryQu7f-RZ)
+///
 /// As in Keras, `epsilon` is the paper's `epsilon` hat: it is added before the bias of `v` is corrected. And as in Keras,
 /// the betas of `beta^t` are rounded to the numbers of the model: in `f32`, 0.999 has a first correction of
 /// `1 - 0.99900001`, which is 1.3e-5 away from that of the exact number, relatively.
@@ -20,18 +23,19 @@ use crate::Scalar;
 ///
 /// let optimizer = Adam::new(3e-4).beta_2(0.99);
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Adam {
-    learning_rate: f64,
+    base: Base,
     beta_1: f64,
     beta_2: f64,
     epsilon: f64,
+    amsgrad: bool,
 }
 
 impl Adam {
     /// Adam with this rate, and otherwise Keras's defaults.
-    pub fn new(learning_rate: f64) -> Self {
-        Adam { learning_rate, beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7 }
+    pub fn new(learning_rate: impl Into<LearningRate>) -> Self {
+        Adam { base: Base::new(learning_rate), beta_1: 0.9, beta_2: 0.999, epsilon: 1e-7, amsgrad: false }
     }
 
     /// The decay of the mean of gradients, in `[0, 1)`; default 0.9.
@@ -51,6 +55,12 @@ impl Adam {
         self.epsilon = epsilon;
         self
     }
+
+    /// Whether steps can only become smaller, by AMSGrad; default false.
+    pub fn amsgrad(mut self, amsgrad: bool) -> Self {
+        self.amsgrad = amsgrad;
+        self
+    }
 }
 
 /// The learning rate is 0.001.
@@ -65,43 +75,43 @@ impl Optimizer for Adam {
         "adam"
     }
 
-    fn slots(&self) -> usize {
-        2
+    fn base(&self) -> &Base {
+        &self.base
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
+    fn base_mut(&mut self) -> &mut Base {
+        &mut self.base
     }
 
-    fn set_learning_rate(&mut self, rate: f64) {
-        self.learning_rate = rate;
+    fn slots(&self) -> &'static [&'static str] {
+        if self.amsgrad { &["momentum", "velocity", "velocity_hat"] } else { &["momentum", "velocity"] }
     }
 
     fn check(&self) -> Result<(), String> {
-        check_learning_rate(self.learning_rate)?;
-        for (name, beta) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
-            // Nor must it be rounded to 1, whose bias cannot be corrected, in a model of f32.
-            if !(beta >= 0.0 && (beta as f32) < 1.0) {
-                return Err(format!("{name} must lie in [0, 1), rounded to f32 too, got {beta}"));
-            }
-        }
-        // The smallest single is the limit, so that it is not rounded to 0 in a model of f32.
-        if !(self.epsilon >= f32::MIN_POSITIVE.into() && self.epsilon.is_finite()) {
-            return Err(format!("epsilon must be a finite number above 0, such as 1e-7, got {}", self.epsilon));
-        }
-        Ok(())
+        check_beta("beta_1", self.beta_1)?;
+        check_beta("beta_2", self.beta_2)?;
+        check_epsilon(self.epsilon)
     }
 
-    fn update<T: Scalar>(&self, t: u64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]) {
-        let [m, v] = slots else { panic!("Adam has two slots, got {}", slots.len()) };
-        let [bias_1, bias_2] = [self.beta_1, self.beta_2].map(|beta| 1.0 - T::of(beta).as_f64().powf(t as f64));
-        let correction = bias_2.sqrt() / bias_1;
-        let alpha = T::of(self.learning_rate * correction);
+    fn update<T: Scalar>(&self, t: u64, rate: f64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]) {
+        let [m, v, largest @ ..] = slots else { panic!("Adam has two slots or three, got {}", slots.len()) };
+        let [bias_1, bias_2] = [self.beta_1, self.beta_2].map(|beta| 1.0 - power::<T>(beta, t));
+        let alpha = T::of(rate * (bias_2.sqrt() / bias_1));
         let (rate_1, rate_2, epsilon) = (T::of(1.0 - self.beta_1), T::of(1.0 - self.beta_2), T::of(self.epsilon));
-        for (((w, &g), m), v) in weights.iter_mut().zip(gradients).zip(m.iter_mut()).zip(v.iter_mut()) {
+        let moments = m.iter_mut().zip(v.iter_mut()).zip(gradients).map(|((m, v), &g)| {
             *m += (g - *m) * rate_1;
             *v += (g * g - *v) * rate_2;
-            *w -= *m * alpha / (v.sqrt() + epsilon);
+            (*m, *v)
+        });
+        let weights = weights.iter_mut();
+        match largest {
+            [] => weights.zip(moments).for_each(|(w, (m, v))| *w -= m * alpha / (v.sqrt() + epsilon)),
+            [v_hat, ..] => {
+                for ((w, (m, v)), v_hat) in weights.zip(moments).zip(v_hat.iter_mut()) {
+                    *v_hat = v_hat.max(v);
+                    *w -= m * alpha / (v_hat.sqrt() + epsilon);
+                }
+            }
         }
     }
 }
@@ -114,14 +124,14 @@ mod tests {
     /// steps.
     #[test]
     fn three_steps_are_those_of_keras() {
-        let other = Adam::new(0.125).beta_1(0.5).beta_2(0.75).epsilon(0.0625);
-        for (adam, expected) in [
-            (Adam::default(), [0.9975985361158947, -1.9998376500597819, 0.5013193374963005]),
-            (other, [0.7595913835383881, -2.036216180792459, 0.6132507312543256]),
+        let other = Adam::default().beta_1(0.5).beta_2(0.75).epsilon(0.0625);
+        for (adam, rate, expected) in [
+            (Adam::default(), 1e-3, [0.9975985361158947, -1.9998376500597819, 0.5013193374963005]),
+            (other, 0.125, [0.7595913835383881, -2.036216180792459, 0.6132507312543256]),
         ] {
             let (mut weights, mut m, mut v) = ([1.0, -2.0, 0.5], [0.0; 3], [0.0; 3]);
             for (t, g) in (1..).zip([[0.5, -1.0, 0.0], [1.5, 2.0, -0.25], [-0.5, 0.75, 1e-6]]) {
-                adam.update(t, &mut weights, &g, &mut [&mut m, &mut v]);
+                adam.update(t, rate, &mut weights, &g, &mut [&mut m, &mut v]);
             }
             for (actual, expected) in weights.into_iter().zip(expected) {
                 approx::assert_relative_eq!(actual, expected, max_relative = 1e-12);
@@ -132,7 +142,6 @@ mod tests {
     #[test]
     fn arguments_out_of_range_are_errors() {
         for adam in [
-            Adam::new(-1e-3),
             Adam::default().beta_1(1.0),
             Adam::default().beta_1(1.0 - 1e-9),
             Adam::default().beta_2(-0.1),

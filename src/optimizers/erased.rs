@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use super::Optimizer;
+use super::{Base, Optimizer};
 use crate::Scalar;
 
 /// An optimizer of any kind, for both scalars. Implemented for every [`Optimizer`].
@@ -10,14 +10,14 @@ use crate::Scalar;
 pub trait DynOptimizer: ErasedOptimizer<f32> + ErasedOptimizer<f64> + Debug + Send + Sync {
     /// [`Optimizer::name`].
     fn name(&self) -> &'static str;
+    /// [`Optimizer::base`].
+    fn base(&self) -> &Base;
+    /// [`Optimizer::base_mut`].
+    fn base_mut(&mut self) -> &mut Base;
     /// [`Optimizer::slots`].
-    fn slots(&self) -> usize;
-    /// [`Optimizer::learning_rate`].
-    fn learning_rate(&self) -> f64;
-    /// [`Optimizer::set_learning_rate`].
-    fn set_learning_rate(&mut self, rate: f64);
-    /// [`Optimizer::check`].
-    fn check(&self) -> Result<(), String>;
+    fn slots(&self) -> &'static [&'static str];
+    /// [`Optimizer::slot_start`].
+    fn slot_start(&self) -> f64;
     /// A clone on the heap.
     fn clone_box(&self) -> Box<dyn DynOptimizer>;
 }
@@ -26,7 +26,7 @@ pub trait DynOptimizer: ErasedOptimizer<f32> + ErasedOptimizer<f64> + Debug + Se
 #[doc(hidden)]
 pub trait ErasedOptimizer<T>: Sync {
     /// [`Optimizer::update`].
-    fn update(&self, t: u64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]);
+    fn update(&self, t: u64, rate: f64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]);
 }
 
 impl<O: Optimizer> DynOptimizer for O {
@@ -34,20 +34,20 @@ impl<O: Optimizer> DynOptimizer for O {
         Optimizer::name(self)
     }
 
-    fn slots(&self) -> usize {
+    fn base(&self) -> &Base {
+        Optimizer::base(self)
+    }
+
+    fn base_mut(&mut self) -> &mut Base {
+        Optimizer::base_mut(self)
+    }
+
+    fn slots(&self) -> &'static [&'static str] {
         Optimizer::slots(self)
     }
 
-    fn learning_rate(&self) -> f64 {
-        Optimizer::learning_rate(self)
-    }
-
-    fn set_learning_rate(&mut self, rate: f64) {
-        Optimizer::set_learning_rate(self, rate);
-    }
-
-    fn check(&self) -> Result<(), String> {
-        Optimizer::check(self)
+    fn slot_start(&self) -> f64 {
+        Optimizer::slot_start(self)
     }
 
     fn clone_box(&self) -> Box<dyn DynOptimizer> {
@@ -56,8 +56,8 @@ impl<O: Optimizer> DynOptimizer for O {
 }
 
 impl<O: Optimizer, T: Scalar> ErasedOptimizer<T> for O {
-    fn update(&self, t: u64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]) {
-        Optimizer::update(self, t, weights, gradients, slots);
+    fn update(&self, t: u64, rate: f64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]) {
+        Optimizer::update(self, t, rate, weights, gradients, slots);
     }
 }
 

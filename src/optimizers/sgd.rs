@@ -1,4 +1,4 @@
-use super::{Optimizer, check_learning_rate};
+use super::{Base, Optimizer, check_fraction, schedules::LearningRate};
 use crate::Scalar;
 
 /// Gradient descent, with momentum or without, as `keras.optimizers.SGD`.
@@ -17,17 +17,17 @@ use crate::Scalar;
 /// let optimizer = SGD::new(0.05).momentum(0.9).nesterov(true);
 /// ```
 #[allow(clippy::upper_case_acronyms, reason = "Keras's name")]
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct SGD {
-    learning_rate: f64,
+    base: Base,
     momentum: f64,
     nesterov: bool,
 }
 
 impl SGD {
     /// Plain gradient descent with this rate.
-    pub fn new(learning_rate: f64) -> Self {
-        SGD { learning_rate, momentum: 0.0, nesterov: false }
+    pub fn new(learning_rate: impl Into<LearningRate>) -> Self {
+        SGD { base: Base::new(learning_rate), momentum: 0.0, nesterov: false }
     }
 
     /// How much of the last step goes into the next one, in `[0, 1]`; default 0.
@@ -56,28 +56,24 @@ impl Optimizer for SGD {
         "sgd"
     }
 
-    fn slots(&self) -> usize {
-        if self.momentum == 0.0 { 0 } else { 1 }
+    fn base(&self) -> &Base {
+        &self.base
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.learning_rate
+    fn base_mut(&mut self) -> &mut Base {
+        &mut self.base
     }
 
-    fn set_learning_rate(&mut self, rate: f64) {
-        self.learning_rate = rate;
+    fn slots(&self) -> &'static [&'static str] {
+        if self.momentum == 0.0 { &[] } else { &["momentum"] }
     }
 
     fn check(&self) -> Result<(), String> {
-        check_learning_rate(self.learning_rate)?;
-        if !(0.0..=1.0).contains(&self.momentum) {
-            return Err(format!("momentum must lie in [0, 1], got {}", self.momentum));
-        }
-        Ok(())
+        check_fraction("momentum", self.momentum)
     }
 
-    fn update<T: Scalar>(&self, _: u64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]) {
-        let (rate, momentum) = (T::of(self.learning_rate), T::of(self.momentum));
+    fn update<T: Scalar>(&self, _: u64, rate: f64, weights: &mut [T], gradients: &[T], slots: &mut [&mut [T]]) {
+        let (rate, momentum) = (T::of(rate), T::of(self.momentum));
         let weights = weights.iter_mut().zip(gradients);
         match slots {
             [] => weights.for_each(|(w, &g)| *w -= g * rate),
@@ -98,7 +94,7 @@ mod tests {
     /// Keras 3.15: the weights after three steps.
     #[test]
     fn three_steps_are_those_of_keras() {
-        let sgd = SGD::new(0.125);
+        let sgd = SGD::default();
         for (sgd, expected) in [
             (sgd.clone(), [0.8125, -2.21875, 0.531249875]),
             (sgd.clone().momentum(0.75), [0.58984375, -2.2421875, 0.554687375]),
@@ -107,7 +103,7 @@ mod tests {
             let (mut weights, mut velocity) = ([1.0, -2.0, 0.5], [0.0; 3]);
             let mut slots = [&mut velocity[..]];
             for (t, g) in (1..).zip([[0.5, -1.0, 0.0], [1.5, 2.0, -0.25], [-0.5, 0.75, 1e-6]]) {
-                sgd.update(t, &mut weights, &g, &mut slots[..sgd.slots()]);
+                sgd.update(t, 0.125, &mut weights, &g, &mut slots[..sgd.slots().len()]);
             }
             for (actual, expected) in weights.into_iter().zip(expected) {
                 approx::assert_relative_eq!(actual, expected, max_relative = 1e-14);
@@ -117,12 +113,9 @@ mod tests {
 
     #[test]
     fn arguments_out_of_range_are_errors() {
-        for rate in [-0.1, f64::NAN, f64::INFINITY] {
-            assert!(SGD::new(rate).check().is_err());
-        }
         for momentum in [-0.1, 1.1, f64::NAN] {
             assert!(SGD::default().momentum(momentum).check().is_err());
         }
-        assert!(SGD::new(0.0).momentum(1.0).check().is_ok());
+        assert!(SGD::default().momentum(1.0).check().is_ok());
     }
 }

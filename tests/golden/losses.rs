@@ -91,7 +91,7 @@ fn by_model<T: Scalar>(case: &Case, head: Activation, loss: impl Loss) {
     let kind = loss.target_kind();
     let mut model = Sequential::new(Given::INPUT).add(given.clone()).add(head).build_as::<T>().unwrap();
     model.set_weights(&[y_pred]).unwrap();
-    model.compile(KeepGradient, loss, []).unwrap();
+    model.compile(KeepGradient(Base::new(1.0)), loss, []).unwrap();
 
     let (x, weights) = (given.input(), weights(case));
     let mut fit = Fit::new().shuffle(false).verbose(0);
@@ -112,24 +112,26 @@ fn weights(case: &Case) -> Option<Vec<f32>> {
 
 /// Leaves the gradient in the place of the weights.
 #[derive(Clone, Debug)]
-struct KeepGradient;
+struct KeepGradient(Base);
 
 impl Optimizer for KeepGradient {
     fn name(&self) -> &'static str {
         "keep_gradient"
     }
 
-    fn slots(&self) -> usize {
-        0
+    fn base(&self) -> &Base {
+        &self.0
     }
 
-    fn learning_rate(&self) -> f64 {
-        1.0
+    fn base_mut(&mut self) -> &mut Base {
+        &mut self.0
     }
 
-    fn set_learning_rate(&mut self, _: f64) {}
+    fn slots(&self) -> &'static [&'static str] {
+        &[]
+    }
 
-    fn update<T: Scalar>(&self, _: u64, weights: &mut [T], gradients: &[T], _: &mut [&mut [T]]) {
+    fn update<T: Scalar>(&self, _: u64, _: f64, weights: &mut [T], gradients: &[T], _: &mut [&mut [T]]) {
         weights.copy_from_slice(gradients);
     }
 }
