@@ -67,12 +67,21 @@ impl Sampling {
     /// The sampler of the images that come in.
     pub fn build(self, cx: &Build) -> Result<Sampler> {
         let image = cx.input_of_rank("images are (height, width, channels)")?;
+        if image[0].max(image[1]) >= MAX_SIDE {
+            return Err(cx.shape_error(
+                format!("images of fewer than {MAX_SIDE} pixels a side"),
+                "points are of single precision",
+            ));
+        }
         if !self.fill_value.is_finite() {
             return Err(cx.argument_error(format!("fill_value must be a finite number, got {}", self.fill_value)));
         }
         Ok(Sampler { image, sampling: self })
     }
 }
+
+/// Up to here, `f32` tells a pixel from the next one and from half of it.
+const MAX_SIDE: usize = 1 << 23;
 
 /// The pixels of a row that are sampled together.
 const LANES: usize = 16;
@@ -191,18 +200,30 @@ impl Sampling {
     /// Where pixel `(x, y)` and the next ones in its row come from, along an axis of `len` pixels: for each the pixel of the
     /// frame that lies before that point, and how far behind it the point lies.
     #[inline(always)]
-    fn locate(&self, [by_x, by_y, start]: [f32; 3], x: usize, y: usize, len: usize) -> ([i32; LANES], [f32; LANES]) {
+    fn locate(&self, [by_x, by_y, start]: [f32; 3], x: usize, y: usize, len: usize) -> ([u32; LANES], [f32; LANES]) {
         let start = by_y * y as f32 + start;
-        let mut points: [f32; LANES] = array::from_fn(|lane| by_x * (x as f32 + lane as f32) + start);
+        let mut points = [0.0; LANES];
+        for (lane, point) in points.iter_mut().enumerate() {
+            *point = by_x * (x as f32 + lane as f32) + start;
+        }
         self.fill_mode.fold(&mut points, len as f32);
         if self.interpolation == Interpolation::Nearest {
-            points = points.map(f32::round);
+            points.iter_mut().for_each(|point| *point = point.round());
         }
-        let last = i32::try_from(len).unwrap_or(i32::MAX) - 1;
-        let before = points.map(|point| (point.floor() as i32).clamp(-1, last));
-        let behind = array::from_fn(|lane| points[lane] - before[lane] as f32);
-        (before.map(|before| before + 1), behind)
+        let (mut before, mut behind) = ([0; LANES], [0.0; LANES]);
+        for lane in 0..LANES {
+            let pixel = points[lane].floor().min(len as f32 - 1.0);
+            behind[lane] = points[lane] - pixel;
+            before[lane] = whole(pixel + 1.0);
+        }
+        (before, behind)
     }
+}
+
+/// A whole number below [`MAX_SIDE`] as an integer: the last bits of its sum with that. Unlike `as`, this has a form in vectors.
+#[inline(always)]
+fn whole(number: f32) -> u32 {
+    (number + MAX_SIDE as f32).to_bits() % MAX_SIDE as u32
 }
 
 impl FillMode {

@@ -131,7 +131,7 @@ pub(super) mod tests {
     #[track_caller]
     fn assert_random(layer: impl LayerConfig) {
         let image = Tensor::<f32>::random_uniform([1, 9, 8, 3], 0.0, 1.0, 0);
-        let x = Tensor::from_fn([64, 9, 8, 3], |[_, i, j, k]| image[[0, i, j, k]]);
+        let x = image.gather(&[0; 64]).unwrap();
         let model = Sequential::new([9, 8, 3]).add(layer.clone()).build().unwrap();
         assert_eq!(model.predict(&x).unwrap(), x, "{layer:?}");
 
