@@ -139,7 +139,7 @@ fn check_between<T: Scalar>(case: &Case, y: &Tensor<T>, dx: &Tensor<T>) {
 fn train<T: Scalar>(case: &str, x: &Tensor<T>, dy: &Tensor<T>) -> (Tensor<T>, Tensor<T>) {
     let given = Given::new(x.shape());
     let mut model = layer(case, Sequential::new(Given::INPUT).add(given.clone())).build_as::<T>().unwrap();
-    model.set_weights(&[x.clone()]).unwrap();
+    model.set_weights(std::slice::from_ref(x)).unwrap();
     let dot = Dot::new(x.shape()[0]);
     let outputs = Arc::clone(&dot.outputs);
     model.compile(SGD::default(), dot, []).unwrap();

@@ -9,7 +9,7 @@ use crate::{
     tensor::{View, ViewMut},
 };
 
-/// A random change of one image.
+/// A random change of one image; [`Augmented`] makes a layer of it.
 pub trait Augmentation: Debug + Send + Sync + 'static {
     /// What was drawn for an image: the few numbers that the backward pass needs.
     type Draw: Send + Sync + 'static;
@@ -34,7 +34,7 @@ pub struct Augmented<A> {
 
 impl<A: Augmentation> Augmented<A> {
     /// The layer for images `[h, w, c]`.
-    pub(super) fn new(augmentation: A, image: [usize; 3]) -> Self {
+    pub fn new(augmentation: A, image: [usize; 3]) -> Self {
         Augmented { augmentation, size: image.iter().product() }
     }
 }

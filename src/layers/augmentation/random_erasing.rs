@@ -21,9 +21,10 @@ use crate::{
 /// - input: `[n, h, w, c]`
 /// - output: `[n, h, w, c]`
 ///
-/// [Zhong et al., 2017](https://arxiv.org/abs/1708.04896), as Keras has it: the rectangle's height is `h sqrt(s)` and its width
-/// `w sqrt(s)`, each with a number `s` of its own from `scale`, at a place of which no part is a pixel. A pixel is erased where
-/// `start <= i < start + length`.
+/// As Keras has it, the rectangle is `h sqrt(s)` high and `w sqrt(s)` wide, each with a number `s` of its own from `scale`, and
+/// lies anywhere, not on whole pixels: it erases those with `start <= i < start + length`.
+///
+/// [Zhong et al., 2017](https://arxiv.org/abs/1708.04896)
 #[derive(Clone, Debug, PartialEq)]
 pub struct RandomErasing {
     factor: Factor,

@@ -131,5 +131,7 @@ mod tests {
         assert_fails(RandomRotation::new(1.1), "factor must be from -1 to 1, got 1.1");
         assert_fails(RandomRotation::new((0.2, 0.1)), "factor must be (lower, upper)");
         assert_fails(RandomRotation::new(0.1).fill_value(f64::NAN), "fill_value must be a finite number, got NaN");
+        let plan = crate::Sequential::new([1 << 23, 1, 1]).add(RandomRotation::new(0.1));
+        assert!(plan.build().unwrap_err().to_string().contains("fewer than 8388608 pixels a side"));
     }
 }
