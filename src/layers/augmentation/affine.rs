@@ -1,7 +1,5 @@
 //! What the layers that move pixels share: [`Affine`], the map to where a pixel comes from, and [`Sampler`].
 
-use std::array;
-
 use crate::{
     Result, Scalar,
     kernels::simd::vectorized,
@@ -134,15 +132,16 @@ impl Sampler {
     /// `c` are the channels, in an argument of their own so that the compiler sees where there is one.
     #[inline(always)]
     fn gather<T: Scalar>(&self, map: &Affine, c: usize, frame: &[T], y: &mut [T]) {
+        let row = self.image[1] + 2;
         self.for_each_pixel(
             map,
             #[inline(always)]
             |pixel, first, weights| {
-                let taps = self.taps(first).map(|tap| &frame[tap * c..][..c]);
+                let [upper, lower] = [first, first + row].map(|pair| &frame[pair * c..][..2 * c]);
                 let weights = weights.map(|weight| T::of(weight.into()));
-                for (channel, y) in y[pixel * c..][..c].iter_mut().enumerate() {
-                    let terms: [T; 4] = array::from_fn(|i| weights[i] * taps[i][channel]);
-                    *y = (terms[0] + terms[1]) + (terms[2] + terms[3]);
+                for (i, y) in y[pixel * c..][..c].iter_mut().enumerate() {
+                    *y = (weights[0] * upper[i] + weights[1] * upper[c + i])
+                        + (weights[2] * lower[i] + weights[3] * lower[c + i]);
                 }
             },
         );
@@ -150,12 +149,13 @@ impl Sampler {
 
     #[inline(always)]
     fn scatter<T: Scalar>(&self, map: &Affine, c: usize, dy: &[T], frame: &mut [T]) {
+        let row = self.image[1] + 2;
         self.for_each_pixel(
             map,
             #[inline(always)]
             |pixel, first, weights| {
                 let dy = &dy[pixel * c..][..c];
-                for (tap, weight) in self.taps(first).into_iter().zip(weights) {
+                for (tap, weight) in [first, first + 1, first + row, first + row + 1].into_iter().zip(weights) {
                     let weight = T::of(weight.into());
                     for (frame, &dy) in frame[tap * c..][..c].iter_mut().zip(dy) {
                         *frame += weight * dy;
@@ -165,14 +165,8 @@ impl Sampler {
         );
     }
 
-    /// The four pixels of the frame that are read together, from the upper left one on.
-    #[inline(always)]
-    fn taps(&self, first: usize) -> [usize; 4] {
-        let row = self.image[1] + 2;
-        [first, first + 1, first + row, first + row + 1]
-    }
-
-    /// Calls `visit` for each pixel of the output, with its number, the first of its taps and the weights of the four.
+    /// Calls `visit` for each pixel of the output, with its number, the upper left of the four pixels of the frame that
+    /// it blends, and their weights.
     #[inline(always)]
     fn for_each_pixel(&self, map: &Affine, mut visit: impl FnMut(usize, usize, [f32; 4])) {
         let [h, w, _] = self.image;
