@@ -201,7 +201,7 @@ impl Layer for BuiltConv2D {
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Vec<T>, x: View<T>, y: ViewMut<T>) {
         let (conv, activation) = (&self.conv, self.activation);
         let bias = self.bias.map(|bias| cx.param(bias));
-        let keep = cx.training() && activation.needs_input();
+        let keep = cx.keeps() && activation.needs_input();
         let scratch = cx.scratch.take(conv.scratch_len::<T>());
         conv::forward(conv, x.data, cx.packed, bias, y.data, scratch, |y| {
             if !keep {

@@ -152,7 +152,7 @@ impl Layer for BuiltDense {
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Vec<T>, x: View<T>, y: ViewMut<T>) {
         let (activation, [_, units]) = (self.activation, self.sizes);
         let (kernel, bias) = (cx.param(self.kernel), self.bias.map(|bias| cx.param(bias)));
-        let keep = cx.training() && activation.needs_input();
+        let keep = cx.keeps() && activation.needs_input();
         dense::forward(x.data, kernel, bias, self.sizes, y.data, |y| {
             if !keep {
                 activation.apply(y, units);

@@ -64,7 +64,7 @@ impl BuiltDropout {
 }
 
 impl Layer for BuiltDropout {
-    /// Whether each element that is drawn for is kept.
+    /// Whether each element that is drawn for is kept; empty outside training.
     type Work<T: Scalar> = Vec<bool>;
 
     fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
@@ -76,11 +76,11 @@ impl Layer for BuiltDropout {
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, kept: &mut Vec<bool>, x: View<T>, y: ViewMut<T>) {
+        kept.clear();
         if !cx.training() {
             y.data.copy_from_slice(x.data);
             return;
         }
-        kept.clear();
         for i in 0..x.samples().len() {
             let mut rng = cx.rng(i).expect("a step of training has random numbers");
             kept.extend((0..self.draws).map(|_| rng.next_u32() >= self.dropped));
@@ -89,8 +89,11 @@ impl Layer for BuiltDropout {
     }
 
     fn backward<T: Scalar>(&self, _: &mut Backward<T>, kept: &mut Vec<bool>, taped: Taped<T>, dx: Option<ViewMut<T>>) {
-        if let Some(dx) = dx {
-            self.mask(kept, taped.dy.data, dx.data);
+        match dx {
+            // As the forward pass did, outside training.
+            Some(dx) if kept.is_empty() => dx.data.copy_from_slice(taped.dy.data),
+            Some(dx) => self.mask(kept, taped.dy.data, dx.data),
+            None => {}
         }
     }
 }

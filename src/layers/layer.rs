@@ -263,6 +263,8 @@ pub enum Scope {
 pub enum Mode {
     /// Prediction: nothing is random, and nothing need be left for a backward pass.
     Infer,
+    /// Prediction whose gradient is wanted: nothing is random, but a backward pass follows.
+    Explain,
     /// A step of training.
     Train {
         /// The seed of the run.
@@ -308,8 +310,13 @@ impl<'a, T: Scalar> Forward<'a, T> {
         self.params.of(id)
     }
 
-    /// Whether this is a step of training.
+    /// Whether this is a step of training: only then a layer is random, or computes statistics of the batch.
     pub fn training(&self) -> bool {
+        matches!(self.mode, Mode::Train { .. })
+    }
+
+    /// Whether a backward pass follows, for which [`Layer::Work`] has to be left.
+    pub fn keeps(&self) -> bool {
         self.mode != Mode::Infer
     }
 
@@ -323,7 +330,7 @@ impl<'a, T: Scalar> Forward<'a, T> {
     /// the number of threads.
     pub fn rng(&self, i: usize) -> Option<Rng> {
         match self.mode {
-            Mode::Infer => None,
+            Mode::Infer | Mode::Explain => None,
             Mode::Train { seed, step } => Some(rng::stream(seed, self.stream, step, (self.first_sample + i) as u64)),
         }
     }

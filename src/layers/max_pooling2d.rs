@@ -92,7 +92,7 @@ impl Layer for BuiltMaxPooling2D {
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, winners: &mut Vec<u32>, x: View<T>, y: ViewMut<T>) {
-        if cx.training() {
+        if cx.keeps() {
             winners.resize(y.data.len(), 0);
             pool::max(&self.pool, x.data, y.data, Some(winners));
         } else {

@@ -1,8 +1,8 @@
 //! [`LayerRef`]: a layer of a built model, to look at.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use super::Model;
+use super::{Model, sequential::DynConfig};
 use crate::{Scalar, Shape, Tensor, params::ParamInfo};
 
 /// What a model remembers of a layer's configuration.
@@ -14,6 +14,7 @@ pub(crate) struct LayerInfo {
     pub output_shape: Shape,
     /// Its weights among those of the model.
     pub weights: Range<usize>,
+    pub config: Arc<dyn DynConfig>,
 }
 
 /// A layer of a built model.

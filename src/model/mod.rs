@@ -3,6 +3,7 @@
 mod check;
 mod compiled;
 mod evaluate;
+mod explain;
 mod fit;
 mod graph;
 mod history;
@@ -17,6 +18,7 @@ mod samples;
 mod sequential;
 mod space;
 mod summary;
+mod surgery;
 mod tape;
 mod trainer;
 

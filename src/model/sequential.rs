@@ -8,11 +8,11 @@ use super::{
     layer_info::LayerInfo,
 };
 use crate::{
-    Activation, Error, Metric, Result, Scalar, Shape,
+    Activation, Error, Metric, Result, Scalar, Shape, Tensor,
     layers::{Build, LayerConfig, erased::DynLayer},
     losses::Loss,
     optimizers::Optimizer,
-    params::ParamLayout,
+    params::{ParamInfo, ParamLayout},
 };
 
 /// A model as a list of layers, each reading what the one before it gives: `keras.Sequential`.
@@ -32,11 +32,31 @@ use crate::{
 /// assert_eq!(model.count_params(), 54_410);
 /// # Ok::<(), cornu::Error>(())
 /// ```
+///
+/// A model's layers can be taken with their weights into a new plan, for transfer learning:
+///
+/// ```
+/// # use cornu::prelude::*;
+/// # let digits = Sequential::new([8]).add(Dense::new(6)).add(Dense::new(5)).build()?;
+/// let plan = Sequential::from(&digits).pop().freeze().add(Dense::new(3).activation(Activation::Softmax));
+/// let model = plan.compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])?;
+/// assert_eq!(model.get_weights()[..2], digits.get_weights()[..2]);
+/// # Ok::<(), cornu::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Sequential {
     input: Shape,
-    layers: Vec<Box<dyn DynConfig>>,
+    layers: Vec<Planned>,
     seed: u64,
+}
+
+/// A layer of a plan.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub config: Arc<dyn DynConfig>,
+    /// The name, and the weights, that it has in the model from which it was taken.
+    pub taken: Option<(String, Vec<Tensor<f64>>)>,
+    pub trainable: bool,
 }
 
 impl Sequential {
@@ -45,10 +65,33 @@ impl Sequential {
         Sequential { input: input.into(), layers: Vec::new(), seed: 0 }
     }
 
+    /// These layers.
+    pub(super) fn of(input: Shape, layers: impl Iterator<Item = Planned>) -> Self {
+        Sequential { layers: layers.collect(), ..Sequential::new(input) }
+    }
+
     /// Adds a layer at the end.
     #[allow(clippy::should_implement_trait, reason = "Keras's name")]
     pub fn add(mut self, layer: impl LayerConfig) -> Self {
-        self.layers.push(Box::new(layer));
+        self.layers.push(Planned { config: Arc::new(layer), taken: None, trainable: true });
+        self
+    }
+
+    /// Adds the layers of a model, with their names and copies of their weights.
+    pub fn extend<T: Scalar>(mut self, model: &Model<T>) -> Self {
+        self.layers.extend(model.planned());
+        self
+    }
+
+    /// Removes the last layer, if there is one.
+    pub fn pop(mut self) -> Self {
+        self.layers.pop();
+        self
+    }
+
+    /// Freezes the layers that there are so far, as [`Model::set_trainable`] does.
+    pub fn freeze(mut self) -> Self {
+        self.layers.iter_mut().for_each(|layer| layer.trainable = false);
         self
     }
 
@@ -86,12 +129,17 @@ impl Sequential {
             return Err(Error::argument("Sequential", "a model needs at least one layer; add one"));
         }
         for (i, layer) in self.layers.iter().enumerate() {
-            if let Err(error) = plan.push(&**layer, self.layers.get(i + 1).map(|next| &**next)) {
-                return Err(plan.explain(error, &**layer));
+            if let Err(error) = plan.push(layer, self.layers.get(i + 1).map(|next| &*next.config)) {
+                return Err(plan.explain(error, &*layer.config));
             }
         }
         let Plan { nodes, infos, layout, head, .. } = plan;
-        let params = layout.initialize(self.seed)?;
+        let mut params = layout.initialize(self.seed)?;
+        for (layer, info) in self.layers.iter().zip(&infos) {
+            if let Some((_, weights)) = &layer.taken {
+                put_weights(weights, &layout.infos()[info.weights.clone()], &mut params)?;
+            }
+        }
         Ok(Model::new(infos, Graph::new(self.input, nodes, head, layout), params))
     }
 
@@ -110,6 +158,27 @@ impl Sequential {
         model.compile(optimizer, loss, metrics)?;
         Ok(model)
     }
+}
+
+impl<T: Scalar> From<&Model<T>> for Sequential {
+    /// The layers of a model, with their names and copies of their weights.
+    fn from(model: &Model<T>) -> Self {
+        Sequential::new(model.input_shape()).extend(model)
+    }
+}
+
+/// Copies the weights of a layer that was taken from another model into the flat array.
+fn put_weights<T: Scalar>(weights: &[Tensor<f64>], infos: &[ParamInfo], params: &mut [T]) -> Result<()> {
+    for (weight, info) in weights.iter().zip(infos) {
+        if weight.shape() != info.shape {
+            let help = "a layer keeps its weights only where the shape that comes in is that of its old model";
+            return Err(Error::shape(&*info.name, format!("a weight of shape {}", info.shape), weight.shape(), help));
+        }
+        for (param, &weight) in params[info.range()].iter_mut().zip(weight.data()) {
+            *param = T::of(weight);
+        }
+    }
+    Ok(())
 }
 
 /// The elements of the largest sample: a million million. With it, no sum of bytes over a batch and its layers overflows.
@@ -154,9 +223,10 @@ impl Plan {
         })
     }
 
-    fn push(&mut self, layer: &dyn DynConfig, next: Option<&dyn DynConfig>) -> Result<()> {
+    fn push(&mut self, planned: &Planned, next: Option<&dyn DynConfig>) -> Result<()> {
+        let layer = &*planned.config;
         let class = layer.class_name();
-        let name = self.unique_name(layer)?;
+        let name = self.unique_name(planned)?;
         let (weights, offset) = (self.layout.infos().len(), self.layout.len());
         let mut cx = Build::new(class, &name, self.infos.len(), self.output(), &mut self.layout);
         let with_relu = layer.then_relu().filter(|_| self.relu);
@@ -176,10 +246,11 @@ impl Plan {
         }
         self.relu = split.as_ref().is_some_and(|_| next.is_some());
         self.head = split.filter(|_| next.is_none()).map_or(Activation::Linear, |(_, head)| head);
-        self.nodes.push(Node { layer: built, output, params: offset..self.layout.len(), trainable: true });
+        self.nodes.push(Node { layer: built, output, params: offset..self.layout.len(), trainable: planned.trainable });
         let weights = weights..self.layout.infos().len();
         self.names.insert(name.clone());
-        self.infos.push(LayerInfo { name, class_name: class, output_shape: output, weights });
+        let config = planned.config.clone();
+        self.infos.push(LayerInfo { name, class_name: class, output_shape: output, weights, config });
         Ok(())
     }
 
@@ -188,8 +259,10 @@ impl Plan {
     }
 
     /// The user's name, or the kind and its number, as Keras counts: `conv2d`, `conv2d_1`.
-    fn unique_name(&self, layer: &dyn DynConfig) -> Result<String> {
-        if let Some(name) = layer.name() {
+    fn unique_name(&self, planned: &Planned) -> Result<String> {
+        let layer = &*planned.config;
+        let taken = planned.taken.as_ref().map(|(name, _)| name.as_str());
+        if let Some(name) = taken.or(layer.name()) {
             return match self.names.contains(name) {
                 false => Ok(name.to_owned()),
                 true => Err(Error::argument(
@@ -238,8 +311,7 @@ fn snake_case(class: &str) -> String {
 }
 
 /// A [`LayerConfig`] as an object.
-trait DynConfig: Debug + Send + Sync {
-    fn clone_box(&self) -> Box<dyn DynConfig>;
+pub(crate) trait DynConfig: Debug + Send + Sync {
     fn class_name(&self) -> &'static str;
     fn name(&self) -> Option<&str>;
     fn build(&self, cx: &mut Build) -> Result<(Arc<dyn DynLayer>, Shape)>;
@@ -248,10 +320,6 @@ trait DynConfig: Debug + Send + Sync {
 }
 
 impl<C: LayerConfig> DynConfig for C {
-    fn clone_box(&self) -> Box<dyn DynConfig> {
-        Box::new(self.clone())
-    }
-
     fn class_name(&self) -> &'static str {
         LayerConfig::class_name(self)
     }
@@ -272,12 +340,6 @@ impl<C: LayerConfig> DynConfig for C {
 
     fn then_relu(&self) -> Option<Box<dyn DynConfig>> {
         Some(Box::new(LayerConfig::then_relu(self)?))
-    }
-}
-
-impl Clone for Box<dyn DynConfig> {
-    fn clone(&self) -> Self {
-        (**self).clone_box()
     }
 }
 

@@ -40,7 +40,7 @@ impl<A: Augmentation> Augmented<A> {
 }
 
 impl<A: Augmentation> Layer for Augmented<A> {
-    /// What was drawn for each sample.
+    /// What was drawn for each sample; nothing outside training.
     type Work<T: Scalar> = Vec<A::Draw>;
 
     fn reads(&self) -> Reads {
@@ -52,11 +52,11 @@ impl<A: Augmentation> Layer for Augmented<A> {
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, draws: &mut Vec<A::Draw>, x: View<T>, y: ViewMut<T>) {
+        draws.clear();
         if !cx.training() {
             y.data.copy_from_slice(x.data);
             return;
         }
-        draws.clear();
         let images = x.data.chunks_exact(self.size).zip(y.data.chunks_exact_mut(self.size));
         for (i, (x, y)) in images.enumerate() {
             let mut rng = cx.rng(i).expect("a step of training has random numbers");
@@ -74,6 +74,10 @@ impl<A: Augmentation> Layer for Augmented<A> {
         let Some(dx) = dx else {
             return;
         };
+        // As the forward pass did, outside training.
+        if draws.is_empty() {
+            return dx.data.copy_from_slice(taped.dy.data);
+        }
         let mut images = taped.x.data.chunks_exact(self.size);
         let gradients = taped.dy.data.chunks_exact(self.size).zip(dx.data.chunks_exact_mut(self.size));
         for (draw, (dy, dx)) in draws.iter().zip(gradients) {

@@ -1,0 +1,67 @@
+//! Models made of the layers of other models.
+
+use std::ops::{Bound, RangeBounds};
+
+use super::{Model, Sequential, layer_info::LayerRef, sequential::Planned};
+use crate::{Error, Result, Scalar, Tensor};
+
+impl<T: Scalar> Model<T> {
+    /// A model of some of the layers, counted from 0, with copies of their weights: it reads what the first of them reads. What is frozen
+    /// stays frozen; it is not compiled.
+    ///
+    /// ```
+    /// use cornu::prelude::*;
+    ///
+    /// let model = Sequential::new([28, 28, 1]).add(Conv2D::new(8, 3)).add(Flatten::new()).add(Dense::new(10)).build()?;
+    /// let features = model.slice(..2)?.predict(&Tensor::zeros([5, 28, 28, 1]))?;
+    /// assert_eq!(features.shape(), [5, 26 * 26 * 8].into());
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the range is empty or goes beyond the last layer.
+    pub fn slice(&self, layers: impl RangeBounds<usize>) -> Result<Model<T>> {
+        let start = match layers.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&start) => start.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match layers.end_bound() {
+            Bound::Included(&end) => end.saturating_add(1),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => self.layers.len(),
+        };
+        if start >= end || end > self.layers.len() {
+            let message = format!("the model has {} layers, got the range {start}..{end}", self.layers.len());
+            return Err(Error::argument("slice", message));
+        }
+        let input = if start == 0 { self.input_shape() } else { self.layers[start - 1].output_shape };
+        Sequential::of(input, self.planned().take(end).skip(start)).build_as()
+    }
+
+    /// What the frozen layers at the front make of `x`, and a model of the others, which can be trained on it: the same as training the
+    /// whole model, but the frozen layers run once instead of once an epoch. The model is not compiled; to put it behind the front again:
+    /// `Sequential::from(&model.slice(..frozen)?).extend(&head)`.
+    ///
+    /// # Errors
+    /// When the first layer is not frozen, or all are; as [`predict`](Model::predict).
+    pub fn precompute_features<'a>(&self, x: impl Into<crate::data::Input<'a, T>>) -> Result<(Tensor<T>, Model<T>)> {
+        let idle = |i: &usize| !self.graph.nodes[*i].trainable || self.graph.nodes[*i].params.is_empty();
+        let frozen = (0..self.layers.len()).take_while(idle).count();
+        if frozen == 0 || frozen == self.layers.len() || self.graph.nodes[..frozen].iter().all(|node| node.trainable) {
+            let help = "the first layers must be frozen, and not all; see Model::freeze_until";
+            return Err(Error::argument("precompute_features", help));
+        }
+        Ok((self.slice(..frozen)?.predict(x)?, self.slice(frozen..)?))
+    }
+
+    /// The layers as a plan has them.
+    pub(super) fn planned(&self) -> impl Iterator<Item = Planned> {
+        self.layers.iter().zip(&self.graph.nodes).map(|(info, node)| {
+            let weights = LayerRef { info, model: self }.get_weights();
+            let weights = weights.iter().map(Tensor::cast).collect();
+            let taken = Some((info.name.clone(), weights));
+            Planned { config: info.config.clone(), taken, trainable: node.trainable }
+        })
+    }
+}
