@@ -297,6 +297,10 @@ impl LayerConfig for Activation {
 impl Layer for Activation {
     type Work<T: Scalar> = ();
 
+    fn is_identity(&self) -> bool {
+        *self == Activation::Linear
+    }
+
     fn reads(&self) -> Reads {
         Reads { x: self.needs_input(), y: self.needs_output() }
     }

@@ -12,6 +12,8 @@ use crate::{
 pub trait DynLayer: Erased<f32> + Erased<f64> + Debug + Send + Sync {
     /// [`Layer::scope`].
     fn scope(&self) -> Scope;
+    /// [`Layer::is_identity`].
+    fn is_identity(&self) -> bool;
     /// [`Layer::reads`].
     fn reads(&self) -> Reads;
     /// [`Layer::indices`].
@@ -21,6 +23,10 @@ pub trait DynLayer: Erased<f32> + Erased<f64> + Debug + Send + Sync {
 impl<L: Layer> DynLayer for L {
     fn scope(&self) -> Scope {
         Layer::scope(self)
+    }
+
+    fn is_identity(&self) -> bool {
+        Layer::is_identity(self)
     }
 
     fn reads(&self) -> Reads {

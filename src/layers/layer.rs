@@ -178,6 +178,12 @@ pub trait Layer: Debug + Send + Sync + 'static {
         Scope::PerSample
     }
 
+    /// Whether the output is the input, element by element, in training as in prediction: then the executor does not call the layer
+    /// where it can do without.
+    fn is_identity(&self) -> bool {
+        false
+    }
+
     /// What [`backward`](Layer::backward) reads of the forward pass. What nobody reads is not kept until then, which saves memory
     /// and the way to it; all is, by default.
     fn reads(&self) -> Reads {

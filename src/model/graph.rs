@@ -134,10 +134,21 @@ impl Graph {
         Reach { first: first.unwrap_or(self.nodes.len()), input: false }
     }
 
+    /// Whether node `i` does not run, since its output is its input and the next node of its segment can read that.
+    pub fn is_skipped(&self, i: usize) -> bool {
+        self.nodes[i].layer.is_identity() && !self.segments.iter().any(|segment| segment.nodes.end == i + 1)
+    }
+
+    /// The node of `segment` whose output is what node `i` reads; `None` where that is what the segment reads.
+    pub fn source(&self, segment: &Segment, i: usize) -> Option<usize> {
+        (segment.nodes.start..i).rev().find(|&i| !self.is_skipped(i))
+    }
+
     /// Whether the backward pass reads the output of node `i`.
     pub fn is_kept(&self, i: usize, reach: Reach) -> bool {
-        let reads = |i: usize| self.nodes.get(i).filter(|_| reach.holds(i)).map(|node| node.layer.reads());
-        reads(i).is_some_and(|reads| reads.y) || reads(i + 1).is_some_and(|reads| reads.x)
+        let reads = |i: usize| reach.holds(i).then(|| self.nodes[i].layer.reads());
+        let reader = (i + 1..self.nodes.len()).find(|&i| !self.is_skipped(i));
+        reads(i).is_some_and(|reads| reads.y) || reader.and_then(reads).is_some_and(|reads| reads.x)
     }
 
     /// One sample of what node `i` reads.
@@ -163,5 +174,7 @@ mod tests {
             .unwrap();
         let kept: Vec<bool> = (0..6).map(|i| model.graph.is_kept(i, model.graph.reach())).collect();
         assert_eq!(kept, [false, true, true, true, false, false]);
+        let skipped: Vec<bool> = (0..6).map(|i| model.graph.is_skipped(i)).collect();
+        assert_eq!(skipped, [false, false, false, false, true, false]);
     }
 }

@@ -87,7 +87,7 @@ impl<T: Scalar> Infer<'_, T> {
         let [mut from, mut to] = std::mem::take(&mut space.buffers);
         let mut x = x;
         let last = segment.nodes.end - 1;
-        for i in segment.nodes.start..last {
+        for i in (segment.nodes.start..last).filter(|&i| !self.graph.is_skipped(i)) {
             let len = n * self.graph.nodes[i].output.size();
             self.node(i, n, x, grown(&mut to, len), space);
             std::mem::swap(&mut from, &mut to);

@@ -77,7 +77,7 @@ impl<T: Scalar> Tape<T> {
     pub fn elements(graph: &Graph, n: usize, reach: Reach) -> f64 {
         let segment = |segment: &Segment| {
             let last = segment.nodes.end - 1;
-            let kept = segment.nodes.clone().filter(|&i| i == last || graph.is_kept(i, reach));
+            let kept = segment.nodes.clone().filter(|&i| i == last || graph.is_kept(i, reach) && !graph.is_skipped(i));
             let outputs: usize = kept.map(|i| graph.nodes[i].output.size()).sum();
             let lanes = match segment.scope {
                 Scope::PerSample => n.div_ceil(graph.shard).min(LANES) * segment.params.len(),
@@ -132,7 +132,8 @@ impl<T: Scalar> Lane<T> {
 impl<T: Scalar> Shard<T> {
     fn new(graph: &Graph, segment: &Segment, samples: usize, reach: Reach) -> Self {
         let inner = segment.nodes.start..segment.nodes.end - 1;
-        let len = |i: usize| if graph.is_kept(i, reach) { samples * graph.nodes[i].output.size() } else { 0 };
+        let kept = |i: usize| graph.is_kept(i, reach) && !graph.is_skipped(i);
+        let len = |i: usize| if kept(i) { samples * graph.nodes[i].output.size() } else { 0 };
         Shard {
             outputs: inner.map(|i| vec![T::zero(); len(i)]).collect(),
             works: graph.nodes[segment.nodes.clone()].iter().map(|node| node.methods::<T>().work()).collect(),
@@ -199,10 +200,13 @@ impl<T: Scalar> Step<'_, T> {
             let n = x.len() / x_len;
             for (k, node) in self.graph.nodes[segment.nodes.clone()].iter().enumerate() {
                 let index = segment.nodes.start + k;
+                if self.graph.is_skipped(index) {
+                    continue;
+                }
                 let (x_len, y_len) = (n * self.graph.input_of(index).size(), n * node.output.size());
                 let (done, rest) = shard.outputs.split_at_mut(k);
-                let x = match done.last() {
-                    Some(kept) if self.graph.is_kept(index - 1, reach) => &kept[..x_len],
+                let x = match self.graph.source(segment, index) {
+                    Some(source) if self.graph.is_kept(source, reach) => &done[source - segment.nodes.start][..x_len],
                     Some(_) => &from[..x_len],
                     None => x,
                 };
@@ -320,10 +324,22 @@ impl<T: Scalar> Step<'_, T> {
         let first = segment.nodes.start;
         for index in segment.nodes.clone().rev().take_while(|&index| reach.holds(index)) {
             let k = index - first;
+            // The gradient to the output is that to the input.
+            if self.graph.is_skipped(index) {
+                if k == 0
+                    && let Some(dx) = dx.take()
+                {
+                    dx.copy_from_slice(&upper[..dx.len()]);
+                }
+                continue;
+            }
             let (input, node) = (self.graph.input_of(index), &self.graph.nodes[index]);
             let (x_len, y_len) = (n * input.size(), n * node.output.size());
             let last = index + 1 == segment.nodes.end;
-            let x = if k == 0 { x } else { shard.outputs[k - 1].get(..x_len).unwrap_or_default() };
+            let x = match self.graph.source(segment, index) {
+                Some(source) => shard.outputs[source - first].get(..x_len).unwrap_or_default(),
+                None => x,
+            };
             let y = if last { y } else { shard.outputs[k].get(..y_len).unwrap_or_default() };
             let dy_here = if last { &mut *dy } else { &mut upper[..y_len] };
             let dx_here = match k {
@@ -335,7 +351,7 @@ impl<T: Scalar> Step<'_, T> {
                 scratch: &mut space.scratch,
                 packed: self.packed.of(index, Pass::Backward),
                 params: Params { values: self.params, layout: &self.graph.layout },
-                trainable: node.trainable,
+                trainable: node.trainable && self.mode != Mode::Explain,
             };
             let taped = Taped::new(node.layer.reads(), n, (input, x), (node.output, y), dy_here);
             let dx_here = dx_here.map(|dx| ViewMut::new(input.batch(n), dx));
