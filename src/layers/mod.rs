@@ -4,6 +4,7 @@ mod average_pooling2d;
 mod conv2d;
 mod dense;
 mod dropout;
+mod epilogue;
 #[doc(hidden)]
 pub mod erased;
 mod flatten;
