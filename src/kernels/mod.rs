@@ -15,6 +15,7 @@ pub mod conv_direct;
 pub mod conv_im2col;
 pub mod conv_winograd;
 pub mod dense;
+pub mod depthwise;
 pub mod gemm;
 pub mod im2col;
 mod microkernel;
