@@ -40,9 +40,12 @@ def layer_case(name, source, shape, kind):
     layer.build(shape)
     layer.set_weights([rng.standard_normal(w.shape) * 0.5 for w in layer.weights])
     weights = [w.value for w in layer.weights]
+    # Without XLA, TensorFlow has no transposed convolution with dilation on CPUs.
+    needs_xla = "Transpose" in source and "dilation" in source
+    call = tf.function(layer, jit_compile=True) if needs_xla else layer
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = layer(x, training=False)
+        y = call(x, training=False)
         dy = tf.constant(rng.standard_normal(y.shape), tf.float32)
         objective = tf.reduce_sum(y * dy)
     dx, *dw = tape.gradient(objective, [x, *weights])
@@ -142,7 +145,7 @@ def write_readme(layer_cases, loss_cases, metric_cases):
     layer_rows = []
     for name, source, x, kind in LAYERS:
         case = layer_cases[name]
-        weights = ", ".join(str(shape(case[w])) for w in ("w0", "w1") if w in case)
+        weights = ", ".join(str(shape(case[w])) for w in ("w0", "w1", "w2") if w in case)
         layer_rows.append([name, f"`{source}`", list(x), kind, shape(case["y"]), weights])
     loss_rows = []
     for name, source, true, pred, activation in LOSSES:

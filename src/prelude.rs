@@ -7,8 +7,9 @@ pub use crate::{
     Activation, Error, Fit, History, Initializer, Labels, Metric, Model, Score, Sequential, Shape, Tensor,
     datasets::{self, Split},
     layers::{
-        AveragePooling2D, Conv2D, Dense, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
-        Padding, Rescaling, Reshape, ZeroPadding2D,
+        AveragePooling2D, Conv1D, Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Dropout, Flatten,
+        GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D, Padding, Rescaling, Reshape, SeparableConv2D,
+        ZeroPadding2D,
     },
     losses::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,

@@ -6,6 +6,7 @@ use cornu::{
 
 use crate::{
     cases::{self, Case},
+    convolutions,
     given::Given,
 };
 
@@ -24,6 +25,7 @@ fn layer(case: &str, model: Sequential) -> Sequential {
         && let Some(activation) = activation(name.trim_start_matches("zero_").trim_start_matches("kinks_"))
     {
         return match layer {
+            "conv1d" => model.add(Conv1D::new(3, 2).activation(activation)),
             "conv2d" => model.add(Conv2D::new(3, 2).activation(activation)),
             "dense" => model.add(Dense::new(4).activation(activation)),
             "activation" => model.add(activation),
@@ -46,6 +48,7 @@ fn layer(case: &str, model: Sequential) -> Sequential {
         "conv2d_valid_dilation2x1" => model.add(Conv2D::new(4, 3).dilation_rate((2, 1))),
         "conv2d_groups2" => model.add(Conv2D::new(6, 3).groups(2)),
         "conv2d_groups2_same_stride2" => model.add(Conv2D::new(6, 3).groups(2).strides(2).padding(Same)),
+        "conv2d_groups_are_channels" => model.add(Conv2D::new(6, 3).groups(3).padding(Same)),
         "conv2d_no_bias" => model.add(Conv2D::new(4, 3).use_bias(false)),
         "conv2d_1x1" => model.add(Conv2D::new(4, 1)),
         "conv2d_kernel_is_image" => model.add(Conv2D::new(4, (4, 5))),
@@ -79,7 +82,7 @@ fn layer(case: &str, model: Sequential) -> Sequential {
         "zero_padding2d_sides" => model.add(ZeroPadding2D::new(((1, 2), (0, 3)))),
         "rescaling" => model.add(Rescaling::new(1.0 / 127.5).offset(-1.0)),
         "dropout_inference" => model.add(Dropout::new(0.5)),
-        _ => panic!("the case {case} is not tested; add its layer here"),
+        _ => convolutions::layer(case, model),
     }
 }
 
@@ -115,7 +118,7 @@ fn check<T: Scalar>(case: &Case) {
     if case.name != "dropout_inference" {
         model.compile(SGD::default(), Dot { samples: given.batch[0] }, []).unwrap();
         let (_, gradients) = model.gradients(&given.input(), &case.tensor::<T>("dy")).unwrap();
-        for (name, gradient) in ["dx", "dw0", "dw1"].into_iter().zip(&gradients) {
+        for (name, gradient) in ["dx", "dw0", "dw1", "dw2"].into_iter().zip(&gradients) {
             case.assert_close(name, gradient, 0.0);
         }
     }

@@ -2,6 +2,7 @@
 //! a file, but that no test knows, fails.
 
 mod cases;
+mod convolutions;
 mod given;
 mod initializers;
 mod layers;
