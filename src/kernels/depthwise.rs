@@ -4,31 +4,31 @@
 //! y[n, oy, ox, c*m + j] = bias[c*m + j] + sum over ky, kx of x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, c] kernel[ky, kx, 0, c*m + j]
 //! ```
 //!
-//! A product of matrices would have nothing to reuse, so there is none: the channels are innermost, and the sums over the taps
-//! are made in registers, for a few channels of a few pixels at a time. The gradient to the input is a convolution, too,
-//! of `dy` with the taps in reverse. For `m > 1` the outputs with the same `j` are taken apart into an image of their own, a plane.
+//! A product of matrices would have nothing to reuse, so there is none: the channels are innermost, 16 at a time. The gradient to
+//! the input is a convolution, too, of `dy` with the taps in reverse. For `m > 1` the outputs with the same `j` are taken
+//! apart into an image of their own, a plane.
 
-use std::{array, ops::Range};
+use std::array;
 
 use num_traits::Float;
 
-use super::{Pass, Window, conv::Conv, simd::vectorized};
+use super::{
+    Pass,
+    conv::Conv,
+    reduce,
+    simd::vectorized,
+    taps::{Axis, Run, TAPS},
+};
 
-/// Channels that are summed at a time.
+/// Channels that are worked on at a time.
 const LANES: usize = 16;
 
-/// As many, where there are not enough of them left.
-const FEW_LANES: usize = 4;
+/// As many, where [`LANES`] do not divide the channels.
+const FEW_LANES: usize = 8;
 
-/// Pixels that are summed at a time: a weight is loaded once for all of them.
-const PIXELS: usize = 4;
-
-/// Taps whose gradients are summed at a time: `dy` is loaded once for all of them.
-const TAPS: usize = 3;
-
-/// Pixels of the output that are worked on at a time for the gradient to the kernel: 16 channels of them, and of the pixels that they
-/// see, stay in the L1 cache.
-const BLOCK_PIXELS: usize = 128;
+/// With as many vectors of [`LANES`] in a pixel, a line is worked on pixel by pixel, and with fewer, vector by vector: then the weights
+/// stay in registers, but pixels of many channels fall on each other in the L1 cache.
+const MANY: usize = 8;
 
 /// A convolution in which each of several channels is a group of its own.
 pub struct Depthwise<'a> {
@@ -46,8 +46,7 @@ impl<'a> Depthwise<'a> {
 
     /// How many elements of scratch memory the methods below need.
     pub fn scratch_len(&self) -> usize {
-        let plane = if self.multiplier > 1 { self.conv.window.outputs() * self.conv.channels } else { 0 };
-        self.conv.filters + plane
+        if self.multiplier > 1 { self.conv.window.outputs() * self.conv.channels } else { 0 }
     }
 
     /// Packs the kernel as planes, `[m, taps, channels]`, for the backward pass with the taps in reverse.
@@ -71,23 +70,21 @@ impl<'a> Depthwise<'a> {
         scratch: &mut [T],
         epilogue: impl Fn(&mut [T]),
     ) {
-        let Conv { window, channels, filters, .. } = *self.conv;
+        let Conv { window, channels, .. } = *self.conv;
         self.conv.samples(x, y);
-        let axes = [Axis::forward(&window, 0), Axis::forward(&window, 1)];
-        let (starts, plane) = scratch[..self.scratch_len()].split_at_mut(filters);
-        for (j, start) in starts.chunks_exact_mut(channels).enumerate() {
-            match bias {
-                Some(bias) => self.split(bias, j, start),
-                None => start.fill(T::zero()),
-            }
-        }
+        let axes = [0, 1].map(|axis| Axis::forward(&window, axis));
+        let plane = &mut scratch[..self.scratch_len()];
         for (x, y) in x.chunks_exact(self.conv.input_len()).zip(y.chunks_exact_mut(self.conv.output_len())) {
-            let planes = packed.chunks_exact(window.taps() * channels).zip(starts.chunks_exact(channels));
-            for (j, (kernel, start)) in planes.enumerate() {
+            match bias {
+                Some(bias) => reduce::fill_rows(bias, y),
+                None => y.fill(T::zero()),
+            }
+            for (j, kernel) in packed.chunks_exact(window.taps() * channels).enumerate() {
                 if self.multiplier == 1 {
-                    sum_taps(axes, x, kernel, Some(start), y);
+                    convolve(axes, x, kernel, y);
                 } else {
-                    sum_taps(axes, x, kernel, Some(start), plane);
+                    self.split(y, j, plane);
+                    convolve(axes, x, kernel, plane);
                     for (y, &sum) in y[j..].iter_mut().step_by(self.multiplier).zip(&*plane) {
                         *y = sum;
                     }
@@ -99,38 +96,28 @@ impl<'a> Depthwise<'a> {
 
     /// [`conv::input_gradient`](super::conv::input_gradient), with the kernel of [`pack`](Depthwise::pack).
     pub fn input_gradient<T: Float>(&self, packed: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
-        let Conv { window, channels, filters, .. } = *self.conv;
+        let Conv { window, channels, .. } = *self.conv;
         self.conv.samples(dx, dy);
-        let axes = [Axis::backward(&window, 0), Axis::backward(&window, 1)];
-        let (zeros, plane) = scratch[..self.scratch_len()].split_at_mut(filters);
-        zeros.fill(T::zero());
+        let axes = [0, 1].map(|axis| Axis::backward(&window, axis));
+        let plane = &mut scratch[..self.scratch_len()];
         for (dy, dx) in dy.chunks_exact(self.conv.output_len()).zip(dx.chunks_exact_mut(self.conv.input_len())) {
+            dx.fill(T::zero());
             for (j, kernel) in packed.chunks_exact(window.taps() * channels).enumerate() {
-                let start = (j == 0).then_some(&zeros[..channels]);
-                sum_taps(axes, self.plane(dy, j, plane), kernel, start, dx);
+                convolve(axes, self.plane(dy, j, plane), kernel, dx);
             }
         }
     }
 
     /// [`conv::kernel_gradient`](super::conv::kernel_gradient).
     pub fn kernel_gradient<T: Float>(&self, x: &[T], dy: &[T], dkernel: &mut [T], scratch: &mut [T]) {
-        let Conv { window, filters, .. } = *self.conv;
+        let Conv { window, channels, .. } = *self.conv;
         self.conv.samples(x, dy);
         assert_eq!(dkernel.len(), self.conv.kernel_len(), "the kernel");
-        let plane = &mut scratch[filters..self.scratch_len()];
-        let [oh, ow] = window.output;
-        let step = (BLOCK_PIXELS / ow.max(1)).max(1);
+        let axes = [0, 1].map(|axis| Axis::forward(&window, axis));
+        let plane = &mut scratch[..self.scratch_len()];
         for (x, dy) in x.chunks_exact(self.conv.input_len()).zip(dy.chunks_exact(self.conv.output_len())) {
             for j in 0..self.multiplier {
-                let gradient = Gradient { conv: self.conv, x, dy: self.plane(dy, j, plane) };
-                vectorized(
-                    #[inline(always)]
-                    || {
-                        for start in (0..oh).step_by(step) {
-                            gradient.add(start..(start + step).min(oh), &mut dkernel[j..], self.multiplier);
-                        }
-                    },
-                );
+                correlate(axes, channels, x, self.plane(dy, j, plane), (&mut dkernel[j..], self.multiplier));
             }
         }
     }
@@ -152,329 +139,204 @@ impl<'a> Depthwise<'a> {
     }
 }
 
-/// Which taps of which sources are summed into the targets along one axis: tap `k` of target `t` reads source `s` where
-/// `s * up = t * down + k * dilation - padding`.
-#[derive(Clone, Copy)]
-struct Axis {
-    targets: usize,
-    sources: usize,
-    taps: usize,
-    up: usize,
-    down: usize,
-    dilation: usize,
-    padding: isize,
-}
-
-impl Axis {
-    /// The targets are the outputs.
-    fn forward(window: &Window, axis: usize) -> Self {
-        Axis {
-            targets: window.output[axis],
-            sources: window.input[axis],
-            taps: window.kernel[axis],
-            up: 1,
-            down: window.strides[axis],
-            dilation: window.dilation[axis],
-            padding: window.padding[axis] as isize,
-        }
-    }
-
-    /// The targets are the pixels of the image, and the taps count from the last.
-    fn backward(window: &Window, axis: usize) -> Self {
-        let last_tap = (window.kernel[axis] - 1) * window.dilation[axis];
-        Axis {
-            targets: window.input[axis],
-            sources: window.output[axis],
-            taps: window.kernel[axis],
-            up: window.strides[axis],
-            down: 1,
-            dilation: window.dilation[axis],
-            padding: last_tap as isize - window.padding[axis] as isize,
-        }
-    }
-
-    /// The targets in parts, in each of which all read the same taps.
-    fn phases(self) -> impl Iterator<Item = Phase> {
-        (0..self.up.min(self.targets)).map(move |first| self.phase(first))
-    }
-
-    /// The targets `first`, `first + up`, …
-    fn phase(self, first: usize) -> Phase {
-        let Axis { targets, sources, up, down, dilation, .. } = self;
-        let place = |tap: usize| (first * down) as isize - self.padding + (tap * dilation) as isize;
-        let mut taps = (0..self.taps).filter(|&tap| place(tap) % up as isize == 0);
-        let count = taps.clone().count();
-        let tap = taps.next().unwrap_or(0);
-        let tap_step = taps.next().map_or(1, |second| second - tap);
-        Phase {
-            targets: (targets - first).div_ceil(up),
-            first,
-            target_step: up,
-            sources,
-            origin: place(tap) / up as isize,
-            stride: down,
-            // A single tap may be no whole number of sources from the next, which does not exist.
-            dilation: (tap_step * dilation / up).max(1),
-            taps: count,
-            tap,
-            tap_step,
-        }
-    }
-}
-
-/// Targets of an [`Axis`]. Target `i` of them reads, at its tap `k`, the source `origin + i * stride + k * dilation`.
-#[derive(Clone, Copy)]
-struct Phase {
-    targets: usize,
-    /// The pixel of the first target, and how far they are apart.
-    first: usize,
-    target_step: usize,
-    sources: usize,
-    origin: isize,
-    stride: usize,
-    dilation: usize,
-    taps: usize,
-    /// The first tap in the kernel, and how far they are apart there.
-    tap: usize,
-    tap_step: usize,
-}
-
-impl Phase {
-    /// The source at tap 0 of target `i`, perhaps before the first.
-    #[inline(always)]
-    fn source(&self, i: usize) -> isize {
-        self.origin + (i * self.stride) as isize
-    }
-
-    /// The taps of target `i` that read a source.
-    #[inline(always)]
-    fn inside(&self, i: usize) -> Range<usize> {
-        let source = self.source(i);
-        // A division costs as much as the work on a small window.
-        let tap_at = |distance: isize| {
-            let distance = distance.max(0) as usize;
-            if self.dilation == 1 { distance } else { distance.div_ceil(self.dilation) }
-        };
-        let first = tap_at(-source);
-        first..tap_at(self.sources as isize - source).min(self.taps).max(first)
-    }
-}
-
-/// Sums over the taps of each target, begun at `start: [channels]` or else at the target as it is.
-fn sum_taps<T: Float>(axes: [Axis; 2], source: &[T], kernel: &[T], start: Option<&[T]>, target: &mut [T]) {
-    let [height, width] = axes;
-    let channels = kernel.len() / (height.taps * width.taps);
+/// Adds to each target its sum over the taps.
+fn convolve<T: Float>(axes: [Axis; 2], source: &[T], kernel: &[T], target: &mut [T]) {
+    let channels = kernel.len() / (axes[0].taps * axes[1].taps);
     vectorized(
         #[inline(always)]
         || {
-            for (down, across) in height.phases().flat_map(|down| width.phases().map(move |across| (down, across))) {
-                for line in 0..down.targets {
-                    let target_line = (down.first + line * down.target_step) * width.targets;
-                    let source_line = (down.source(line) as usize).wrapping_mul(width.sources);
-                    let mut pixels = Pixels {
-                        channels,
-                        target: 0,
-                        target_step: across.target_step * channels,
-                        down: down.inside(line),
-                        across: 0..0,
-                        source: 0,
-                        source_step: across.stride.wrapping_mul(channels),
-                        source_strides: [
-                            down.dilation.wrapping_mul(width.sources * channels),
-                            across.dilation.wrapping_mul(channels),
-                        ],
-                        weight: (down.tap * width.taps + across.tap) * channels,
-                        weight_strides: [down.tap_step * width.taps * channels, across.tap_step * channels],
-                    };
-                    let mut i = 0;
-                    while i < across.targets {
-                        pixels.target = (target_line + across.first + i * across.target_step) * channels;
-                        pixels.source = source_line.wrapping_add(across.source(i) as usize).wrapping_mul(channels);
-                        pixels.across = across.inside(i);
-                        let last = i + PIXELS - 1;
-                        if last < across.targets && across.inside(last) == pixels.across {
-                            pixels.sum_channels::<T, PIXELS>(source, kernel, start, target);
-                            i += PIXELS;
-                        } else {
-                            pixels.sum_channels::<T, 1>(source, kernel, start, target);
-                            i += 1;
-                        }
-                    }
-                }
+            if channels.is_multiple_of(LANES) {
+                convolve_lanes::<T, LANES>(axes, channels / LANES, source, kernel, target);
+            } else if channels.is_multiple_of(FEW_LANES) {
+                convolve_lanes::<T, FEW_LANES>(axes, channels / FEW_LANES, source, kernel, target);
+            } else {
+                convolve_lanes::<T, 1>(axes, channels, source, kernel, target);
             }
         },
     );
 }
 
-/// Pixels of the target that sum the same taps. All offsets are in elements.
-struct Pixels {
-    channels: usize,
-    /// Where the channels of the first pixel start, and how far the pixels are apart.
-    target: usize,
-    target_step: usize,
-    /// The taps that read a source.
-    down: Range<usize>,
-    across: Range<usize>,
-    /// Where the channels start that tap `(0, 0)` of the first pixel would read; it wraps below 0.
-    source: usize,
-    source_step: usize,
-    source_strides: [usize; 2],
-    /// Where its weights start.
-    weight: usize,
-    weight_strides: [usize; 2],
+#[inline(always)]
+fn convolve_lanes<T: Float, const N: usize>(
+    axes: [Axis; 2],
+    pixel: usize,
+    source: &[T],
+    kernel: &[T],
+    target: &mut [T],
+) {
+    let (kernel, target) = (kernel.as_chunks::<N>().0, target.as_chunks_mut::<N>().0);
+    for_each_line(axes, pixel, source.as_chunks().0, |line, first_target, first_weight| {
+        let (target, weights) = (&mut target[first_target * pixel..], &kernel[first_weight * pixel..]);
+        if line.taps == TAPS { line.convolve::<TAPS>(weights, target) } else { line.convolve::<1>(weights, target) }
+    });
 }
 
-impl Pixels {
-    /// All channels of `P` pixels.
-    #[inline(always)]
-    fn sum_channels<T: Float, const P: usize>(&self, x: &[T], kernel: &[T], start: Option<&[T]>, target: &mut [T]) {
-        let [many, few, one] = parts(self.channels);
-        for c in many.step_by(LANES) {
-            self.sum::<T, P, LANES>(c, x, kernel, start, target);
-        }
-        for c in few.step_by(FEW_LANES) {
-            self.sum::<T, P, FEW_LANES>(c, x, kernel, start, target);
-        }
-        for c in one {
-            self.sum::<T, P, 1>(c, x, kernel, start, target);
-        }
-    }
+/// Adds to every `m`th element of `dkernel` the gradient to the weights, from `x` and `dy`.
+fn correlate<T: Float>(axes: [Axis; 2], channels: usize, x: &[T], dy: &[T], (dkernel, m): (&mut [T], usize)) {
+    vectorized(
+        #[inline(always)]
+        || {
+            if channels.is_multiple_of(LANES) {
+                correlate_lanes::<T, LANES>(axes, channels / LANES, x, dy, dkernel, m);
+            } else if channels.is_multiple_of(FEW_LANES) {
+                correlate_lanes::<T, FEW_LANES>(axes, channels / FEW_LANES, x, dy, dkernel, m);
+            } else {
+                correlate_lanes::<T, 1>(axes, channels, x, dy, dkernel, m);
+            }
+        },
+    );
+}
 
-    /// `N` channels of `P` pixels, from channel `c` on.
-    #[inline(always)]
-    fn sum<T: Float, const P: usize, const N: usize>(
-        &self,
-        c: usize,
-        x: &[T],
-        kernel: &[T],
-        start: Option<&[T]>,
-        target: &mut [T],
-    ) {
-        let mut sums: [[T; N]; P] = array::from_fn(|p| match start {
-            Some(start) => lanes(start, c),
-            None => lanes(target, self.target + p * self.target_step + c),
-        });
-        for ky in self.down.clone() {
-            for kx in self.across.clone() {
-                let at = |[down, across]: [usize; 2]| ky.wrapping_mul(down).wrapping_add(kx.wrapping_mul(across)) + c;
-                let weights: [T; N] = lanes(kernel, self.weight + at(self.weight_strides));
-                let source = self.source.wrapping_add(at(self.source_strides));
-                for (p, sum) in sums.iter_mut().enumerate() {
-                    add_products(sum, lanes(x, source + p * self.source_step), weights);
+#[inline(always)]
+fn correlate_lanes<T: Float, const N: usize>(
+    axes: [Axis; 2],
+    pixel: usize,
+    x: &[T],
+    dy: &[T],
+    dkernel: &mut [T],
+    m: usize,
+) {
+    let dy = dy.as_chunks::<N>().0;
+    for_each_line(axes, pixel, x.as_chunks().0, |line, first_output, first_weight| {
+        let (dy, dkernel) = (&dy[first_output * pixel..], &mut dkernel[first_weight * pixel * N * m..]);
+        if line.taps == TAPS { line.correlate::<TAPS>(dy, dkernel, m) } else { line.correlate::<1>(dy, dkernel, m) }
+    });
+}
+
+/// Calls `visit` for each tap of each target that reads a source, a line of targets and one or more taps at a time, with the
+/// numbers of the first target and of the first weight. `pixel` is the number of vectors in a pixel.
+#[inline(always)]
+fn for_each_line<'a, T, const N: usize>(
+    [height, width]: [Axis; 2],
+    pixel: usize,
+    source: &'a [[T; N]],
+    mut visit: impl FnMut(Line<'a, T, N>, usize, usize),
+) {
+    for (down, across) in height.phases().flat_map(|down| width.phases().map(move |across| (down, across))) {
+        for line in 0..down.targets {
+            for Run { tap, taps, targets } in across.runs() {
+                for ky in down.taps_inside(line) {
+                    let first = down.source(line, ky) * width.sources as isize + across.source(targets.start, tap);
+                    let line_of_sources = Line {
+                        pixel,
+                        taps,
+                        count: targets.len(),
+                        source: &source[first as usize * pixel..],
+                        source_step: across.stride * pixel,
+                        tap_step: across.dilation * pixel,
+                        target_step: across.target_step * pixel,
+                        weight_step: across.tap_step * pixel,
+                    };
+                    let target = down.target(line) * width.targets + across.target(targets.start);
+                    visit(line_of_sources, target, down.weight(ky) * width.taps + across.weight(tap));
                 }
             }
         }
-        for (p, sum) in sums.iter().enumerate() {
-            target[self.target + p * self.target_step + c..][..N].copy_from_slice(sum);
-        }
     }
 }
 
-/// What the gradient to the kernel is summed from, for one sample and one `j`.
-struct Gradient<'a, T> {
-    conv: &'a Conv,
-    x: &'a [T],
-    dy: &'a [T],
+/// Sources that some taps read for a line of targets. All steps are in vectors of `N` channels.
+struct Line<'a, T, const N: usize> {
+    /// The vectors of a pixel.
+    pixel: usize,
+    taps: usize,
+    /// The targets.
+    count: usize,
+    /// From what the first tap reads for the first target on.
+    source: &'a [[T; N]],
+    source_step: usize,
+    tap_step: usize,
+    target_step: usize,
+    weight_step: usize,
 }
 
-impl<T: Float> Gradient<'_, T> {
-    /// Adds what these lines of the output give to every `m`th element of `dkernel`.
+impl<T: Float, const N: usize> Line<'_, T, N> {
+    /// Adds to each target the products of `K` sources with their weights.
     #[inline(always)]
-    fn add(&self, lines: Range<usize>, dkernel: &mut [T], m: usize) {
-        let [many, few, one] = parts(self.conv.channels);
-        for c in many.step_by(LANES) {
-            self.add_channels::<LANES>(c, &lines, dkernel, m);
-        }
-        for c in few.step_by(FEW_LANES) {
-            self.add_channels::<FEW_LANES>(c, &lines, dkernel, m);
-        }
-        for c in one {
-            self.add_channels::<1>(c, &lines, dkernel, m);
-        }
-    }
-
-    /// `N` channels, from channel `c` on.
-    #[inline(always)]
-    fn add_channels<const N: usize>(&self, c: usize, lines: &Range<usize>, dkernel: &mut [T], m: usize) {
-        let Conv { window, channels, .. } = self.conv;
-        let [kh, kw] = window.kernel;
-        for ky in 0..kh {
-            let inside = window.outputs_inside(0, ky);
-            let lines = inside.start.max(lines.start)..inside.end.min(lines.end);
-            let mut add = |kx: usize, sum: [T; N]| {
-                let weights = ((ky * kw + kx) * channels + c) * m;
-                for (dkernel, sum) in dkernel[weights..].iter_mut().step_by(m).zip(sum) {
-                    *dkernel = *dkernel + sum;
+    fn convolve<const K: usize>(&self, weights: &[[T; N]], target: &mut [[T; N]]) {
+        if self.pixel < MANY {
+            for vector in 0..self.pixel {
+                let weights: [[T; N]; K] = array::from_fn(|k| weights[k * self.weight_step + vector]);
+                let (sources, target) =
+                    (self.vectors::<K>(vector), &mut target[vector..][..self.reach(self.target_step)]);
+                for i in 0..self.count {
+                    let mut sum = target[i * self.target_step];
+                    for k in 0..K {
+                        add_products(&mut sum, &sources[k][i * self.source_step], &weights[k]);
+                    }
+                    target[i * self.target_step] = sum;
                 }
-            };
-            let mut kx = 0;
-            while kx + TAPS <= kw {
-                let inside: [Range<usize>; TAPS] = array::from_fn(|i| window.outputs_inside(1, kx + i));
-                let start = inside.iter().fold(0, |start, inside| start.max(inside.start));
-                let end = inside.iter().fold(usize::MAX, |end, inside| end.min(inside.end)).max(start);
-                let sums = self.correlate::<TAPS, N>(c, [ky, kx], &lines, start..end);
-                for (i, (inside, sum)) in inside.into_iter().zip(sums).enumerate() {
-                    add(kx + i, sum);
-                    for rest in [inside.start..inside.end.min(start), inside.start.max(end)..inside.end] {
-                        if !rest.is_empty() {
-                            let [sum] = self.correlate::<1, N>(c, [ky, kx + i], &lines, rest);
-                            add(kx + i, sum);
-                        }
+            }
+            return;
+        }
+        let weights: [&[[T; N]]; K] = array::from_fn(|k| &weights[k * self.weight_step..][..self.pixel]);
+        for i in 0..self.count {
+            let (sources, target) = (self.pixels::<K>(i), &mut target[i * self.target_step..][..self.pixel]);
+            for vector in 0..self.pixel {
+                let mut sum = target[vector];
+                for k in 0..K {
+                    add_products(&mut sum, &sources[k][vector], &weights[k][vector]);
+                }
+                target[vector] = sum;
+            }
+        }
+    }
+
+    /// Adds to every `m`th of the gradients to `K` weights the products of their sources with `dy`.
+    #[inline(always)]
+    fn correlate<const K: usize>(&self, dy: &[[T; N]], dkernel: &mut [T], m: usize) {
+        if self.pixel < MANY || m > 1 {
+            for vector in 0..self.pixel {
+                let (sources, dy) = (self.vectors::<K>(vector), &dy[vector..][..self.reach(self.target_step)]);
+                let mut sums = [[T::zero(); N]; K];
+                for i in 0..self.count {
+                    for k in 0..K {
+                        add_products(&mut sums[k], &sources[k][i * self.source_step], &dy[i * self.target_step]);
                     }
                 }
-                kx += TAPS;
+                for (k, sum) in sums.iter().enumerate() {
+                    let dkernel = &mut dkernel[(k * self.weight_step + vector) * N * m..];
+                    for (dkernel, &sum) in dkernel.iter_mut().step_by(m).zip(sum) {
+                        *dkernel = *dkernel + sum;
+                    }
+                }
             }
-            for kx in kx..kw {
-                let [sum] = self.correlate::<1, N>(c, [ky, kx], &lines, window.outputs_inside(1, kx));
-                add(kx, sum);
-            }
+            return;
         }
-    }
-
-    /// The gradients to `K` taps of a line, from tap `(ky, kx)` on, at `N` channels from `c` on: sums over outputs at
-    /// which all these taps read a pixel.
-    #[inline(always)]
-    fn correlate<const K: usize, const N: usize>(
-        &self,
-        c: usize,
-        [ky, kx]: [usize; 2],
-        lines: &Range<usize>,
-        across: Range<usize>,
-    ) -> [[T; N]; K] {
-        let Conv { window, channels, .. } = self.conv;
-        let pixel = |axis: usize, output: usize, tap: usize| {
-            output * window.strides[axis] + tap * window.dilation[axis] - window.padding[axis]
-        };
-        let mut sums = [[T::zero(); N]; K];
-        for line in lines.clone() {
-            let x_line = pixel(0, line, ky) * window.input[1];
-            for output in across.clone() {
-                let dy: [T; N] = lanes(self.dy, (line * window.output[1] + output) * channels + c);
-                let x = (x_line + pixel(1, output, kx)) * channels + c;
-                for (k, sum) in sums.iter_mut().enumerate() {
-                    add_products(sum, lanes(self.x, x + k * window.dilation[1] * channels), dy);
+        for i in 0..self.count {
+            let (sources, dy) = (self.pixels::<K>(i), &dy[i * self.target_step..][..self.pixel]);
+            let mut weights = dkernel.as_chunks_mut().0.chunks_mut(self.weight_step);
+            let weights: [&mut [[T; N]]; K] =
+                array::from_fn(|_| &mut weights.next().expect("a weight for each tap")[..self.pixel]);
+            for vector in 0..self.pixel {
+                for k in 0..K {
+                    add_products(&mut weights[k][vector], &sources[k][vector], &dy[vector]);
                 }
             }
         }
-        sums
+    }
+
+    /// A vector of what each of `K` taps reads, for all targets.
+    #[inline(always)]
+    fn vectors<const K: usize>(&self, vector: usize) -> [&[[T; N]]; K] {
+        array::from_fn(|k| &self.source[k * self.tap_step + vector..][..self.reach(self.source_step)])
+    }
+
+    /// What each of `K` taps reads for a target.
+    #[inline(always)]
+    fn pixels<const K: usize>(&self, target: usize) -> [&[[T; N]]; K] {
+        array::from_fn(|k| &self.source[k * self.tap_step + target * self.source_step..][..self.pixel])
+    }
+
+    /// From the first of the pixels to the last.
+    #[inline(always)]
+    fn reach(&self, step: usize) -> usize {
+        (self.count - 1) * step + 1
     }
 }
 
-/// The channels that are worked on [`LANES`], [`FEW_LANES`] and one at a time.
-fn parts(channels: usize) -> [Range<usize>; 3] {
-    let many = channels / LANES * LANES;
-    let few = channels / FEW_LANES * FEW_LANES;
-    [0..many, many..few, few..channels]
-}
-
-/// The elements from `at` on.
 #[inline(always)]
-fn lanes<T: Copy, const N: usize>(from: &[T], at: usize) -> [T; N] {
-    *from[at..].first_chunk().expect("a pixel has all channels")
-}
-
-#[inline(always)]
-fn add_products<T: Float, const N: usize>(sum: &mut [T; N], a: [T; N], b: [T; N]) {
+fn add_products<T: Float, const N: usize>(sum: &mut [T; N], a: &[T; N], b: &[T; N]) {
     for l in 0..N {
         sum[l] = sum[l] + a[l] * b[l];
     }

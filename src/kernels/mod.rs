@@ -31,6 +31,7 @@ pub mod reduce;
 pub mod simd;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
+mod taps;
 #[cfg(test)]
 mod tests;
 pub mod tile;

@@ -143,7 +143,7 @@ pub(super) fn check_channels(cx: &Build, cin: usize, filters: usize, groups: usi
     if filters == 0 {
         return Err(cx.argument_error("filters must be at least 1, got 0"));
     }
-    if groups == 0 || filters % groups != 0 || cin % groups != 0 {
+    if !filters.is_multiple_of(groups) || !cin.is_multiple_of(groups) {
         return Err(cx.argument_error(format!(
             "groups must divide the {cin} channels of the input and the {filters} filters, got {groups}"
         )));

@@ -39,10 +39,17 @@ proptest! {
 }
 
 #[test]
-fn windows_of_many_taps_on_images_of_many_blocks() {
-    for (kernel, input, stride, dilation) in [(3, 30, 1, 1), (5, 29, 2, 1), (7, 40, 1, 2), (8, 33, 3, 3)] {
+fn windows_of_many_taps_and_pixels_of_many_channels() {
+    for (kernel, input, stride, dilation, channels, multiplier) in [
+        (3, 30, 1, 1, 21, 2),
+        (5, 29, 2, 1, 24, 1),
+        (7, 40, 1, 2, 16, 1),
+        (8, 33, 3, 3, 6, 3),
+        (3, 9, 1, 1, 128, 1),
+        (4, 9, 2, 1, 144, 2),
+    ] {
         let axis = Axis::new(kernel, stride, dilation, Border::Same { input });
-        let conv = Conv { window: window([axis; 2]), channels: 21, filters: 42, groups: 21 };
+        let conv = Conv { window: window([axis; 2]), channels, filters: channels * multiplier, groups: channels };
         is_depthwise(&conv);
         check_conv::<f32>(&conv, 2);
         check_cut::<f32>(&conv, 2);
