@@ -1,5 +1,5 @@
-//! A convolution and its gradients on one core, by the algorithm that is chosen, and the same by the others. Throughput is in FLOP
-//! of the direct algorithm, whatever computes them.
+//! A convolution, plain or depthwise, and its gradients on one core, by the algorithm that is chosen, and the same by the others.
+//! Throughput is in FLOP of the direct algorithm, whatever computes them.
 
 use std::{hint::black_box, time::Duration};
 
@@ -11,6 +11,7 @@ use cornu::{
         conv_direct::DirectConv,
         conv_im2col,
         conv_winograd::Winograd,
+        depthwise::Depthwise,
     },
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -33,6 +34,26 @@ fn benches(c: &mut Criterion) {
         for n in [1, 64] {
             bench(c, &format!("conv {name}, batch {n}"), &Conv { window, channels, filters, groups: 1 }, n);
         }
+    }
+    // As in MobileNet: windows of 3x3, padded.
+    for (name, size, channels, stride, multiplier) in [
+        ("112x112x32", 112, 32, 1, 1),
+        ("112x112x64, stride 2", 112, 64, 2, 1),
+        ("14x14x512", 14, 512, 1, 1),
+        ("7x7x1024", 7, 1024, 1, 1),
+        ("28x28x32, multiplier 2", 28, 32, 1, 2),
+    ] {
+        let output = [size / stride; 2];
+        let window = Window {
+            input: [size; 2],
+            output,
+            kernel: [3; 2],
+            strides: [stride; 2],
+            dilation: [1; 2],
+            padding: [1; 2],
+        };
+        let conv = Conv { window, channels, filters: channels * multiplier, groups: channels };
+        bench(c, &format!("depthwise {name}"), &conv, 1);
     }
 }
 
@@ -73,7 +94,7 @@ fn bench(c: &mut Criterion, name: &str, conv: &Conv, n: usize) {
         conv::gradients(conv, (x, &mut dkernel), dy, (&backward, dx), &mut scratch);
     });
 
-    if Winograd::<f32>::new(conv).is_some() {
+    if Winograd::<f32>::new(conv).is_some() || Depthwise::new(conv).is_some() {
         let (mut panels, mut transposed) = (vec![0.0; direct.packed_len()], vec![0.0; direct.transposed_len()]);
         direct.pack(&kernel, &mut panels);
         direct.pack_transposed(&kernel, &mut transposed);

@@ -49,9 +49,12 @@ def layer_case(name, source, shape, kind):
     layer.set_weights([weight_values(rng, w) for w in layer.weights])
     weights = [w.value for w in layer.weights]
     trained = [w.value for w in layer.trainable_weights]
+    # Without XLA, TensorFlow has no transposed convolution with dilation on CPUs.
+    needs_xla = "Transpose" in source and "dilation" in source
+    call = tf.function(layer, jit_compile=True) if needs_xla else layer
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = layer(x, training=False)
+        y = call(x, training=False)
         dy = tf.constant(rng.standard_normal(y.shape), tf.float32)
         objective = tf.reduce_sum(y * dy)
     # An embedding has no gradient to its indices, and only the rows of one to its weight that they name.
@@ -238,7 +241,7 @@ def write_readme(layer_cases, loss_cases, metric_cases):
     layer_rows = []
     for name, source, x, kind in LAYERS:
         case = layer_cases[name]
-        weights = ", ".join(str(shape(case[w])) for w in ("w0", "w1") if w in case)
+        weights = ", ".join(str(shape(case[w])) for w in ("w0", "w1", "w2") if w in case)
         layer_rows.append([name, f"`{source}`", list(x), kind, shape(case["y"]), weights])
     augmentation_rows = [[name, f"`{source}`", list(x), kind] for name, source, x, kind in AUGMENTATIONS]
     loss_rows = []

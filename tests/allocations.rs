@@ -45,7 +45,7 @@ fn allocations(steps: usize, optimizer: impl Optimizer) -> usize {
         .add(MaxPooling2D::new(2))
         .add(Dropout::new(0.2))
         .add(Conv2D::new(16, 3).padding(Padding::Same).activation(Activation::Silu))
-        .add(Conv2D::new(32, 3).padding(Padding::Same).activation(Activation::Relu))
+        .add(SeparableConv2D::new(32, 3).depth_multiplier(2).padding(Padding::Same).activation(Activation::Relu))
         .add(MaxPooling2D::new(2))
         .add(Flatten::new())
         .add(

@@ -120,6 +120,8 @@ mod build {
         layer_fails(Conv2D::new(2, (3, 0)), Kind::Argument, &["kernel_size", "at least 1", "(3, 0)"]);
         layer_fails(Conv2D::new(2, 3).strides(0), Kind::Argument, &["strides", "at least 1", "(0, 0)"]);
         layer_fails(Conv2D::new(2, 3).dilation_rate(0), Kind::Argument, &["dilation_rate", "at least 1"]);
+        layer_fails(Conv2D::new(2, 3).padding(Padding::Causal), Kind::Argument, &["padding", "Causal", "Conv1D"]);
+        layer_fails(MaxPooling2D::new(2).padding(Padding::Causal), Kind::Argument, &["padding", "Causal", "Conv1D"]);
         layer_fails(MaxPooling2D::new(0), Kind::Argument, &["pool_size", "at least 1", "(0, 0)"]);
         layer_fails(MaxPooling2D::new(2).strides(0), Kind::Argument, &["strides", "at least 1"]);
         layer_fails(Dense::new(0), Kind::Argument, &["Dense \"dense\" (layer 0)", "units", "at least 1"]);
@@ -131,6 +133,76 @@ mod build {
             let words = ["groups", "4 channels", &format!("{filters} filters"), &format!("got {groups}")];
             layer_fails(Conv2D::new(filters, 3).groups(groups), Kind::Argument, &words);
         }
+    }
+
+    #[test]
+    fn arguments_of_depthwise_and_separable_convolutions() {
+        let (depthwise, separable) = (DepthwiseConv2D::new, |kernel| SeparableConv2D::new(2, kernel));
+        let place = "DepthwiseConv2D \"depthwise_conv2d\" (layer 0)";
+        layer_fails(depthwise(3).depth_multiplier(0), Kind::Argument, &[place, "depth_multiplier", "at least 1"]);
+        layer_fails(depthwise(0), Kind::Argument, &["kernel_size", "at least 1", "(0, 0)"]);
+        layer_fails(depthwise(9), Kind::Shape, &["at least 9 pixels high", "Padding::Same"]);
+        layer_fails(depthwise(3).strides(0), Kind::Argument, &["strides", "at least 1"]);
+        layer_fails(depthwise(3).padding(Padding::Causal), Kind::Argument, &["padding", "Causal", "Conv1D"]);
+        let place = "SeparableConv2D \"separable_conv2d\" (layer 0)";
+        layer_fails(separable(3).depth_multiplier(0), Kind::Argument, &[place, "depth_multiplier", "at least 1"]);
+        layer_fails(SeparableConv2D::new(0, 3), Kind::Argument, &["filters", "at least 1"]);
+        layer_fails(separable(0), Kind::Argument, &["kernel_size", "at least 1", "(0, 0)"]);
+        for huge in [usize::MAX, usize::MAX / 2] {
+            let words = ["depthwise_conv2d/kernel", &huge.to_string(), "memory"];
+            layer_fails(depthwise(3).depth_multiplier(huge), Kind::Argument, &words);
+            layer_fails(separable(3).depth_multiplier(huge), Kind::Argument, &["separable_conv2d/", "memory"]);
+        }
+        let sequence = Sequential::new([8, 4]);
+        fails(sequence.clone().add(depthwise(3)).build(), Kind::Shape, &["rank 3", "(8, 4)"]);
+        fails(sequence.add(separable(3)).build(), Kind::Shape, &["rank 3", "(8, 4)"]);
+    }
+
+    #[test]
+    fn arguments_of_a_transposed_convolution() {
+        let layer = |strides: usize| Conv2DTranspose::new(2, 2).strides(strides);
+        let place = "Conv2DTranspose \"conv2d_transpose\" (layer 0)";
+        layer_fails(Conv2DTranspose::new(0, 3), Kind::Argument, &[place, "filters", "at least 1"]);
+        layer_fails(Conv2DTranspose::new(2, (3, 0)), Kind::Argument, &["kernel_size", "(3, 0)"]);
+        layer_fails(layer(0), Kind::Argument, &["strides", "at least 1", "(0, 0)"]);
+        layer_fails(layer(2).dilation_rate(0), Kind::Argument, &["dilation_rate", "at least 1"]);
+        layer_fails(
+            layer(2).output_padding((1, 2)),
+            Kind::Argument,
+            &["output_padding", "less than strides", "2 and 2"],
+        );
+        layer_fails(layer(1).padding(Padding::Causal), Kind::Argument, &["padding", "Causal", "Conv1D"]);
+        for huge in [usize::MAX, usize::MAX / 4] {
+            layer_fails(layer(huge), Kind::Argument, &["strides", &huge.to_string(), "memory"]);
+        }
+        layer_fails(
+            layer(1).dilation_rate(usize::MAX),
+            Kind::Argument,
+            &["a window of 2 taps", "larger than any image"],
+        );
+        layer_fails(layer(1).dilation_rate(usize::MAX / 4), Kind::Argument, &[place, "memory"]);
+        layer_fails(layer(1 << 40), Kind::Argument, &[place, "memory"]);
+        let plan = Sequential::new([1, 3, 1]).add(layer(2).padding(Padding::Same).output_padding(0));
+        fails(plan.build(), Kind::Argument, &["0 pixels high", "output_padding"]);
+        fails(Sequential::new([8, 4]).add(layer(1)).build(), Kind::Shape, &["rank 3", "(8, 4)"]);
+    }
+
+    #[test]
+    fn arguments_of_a_convolution_of_sequences() {
+        let conv1d_fails =
+            |layer: Conv1D, kind, words: &[&str]| fails(Sequential::new([8, 4]).add(layer).build(), kind, words);
+        conv1d_fails(Conv1D::new(0, 3), Kind::Argument, &["Conv1D \"conv1d\" (layer 0)", "filters", "at least 1"]);
+        conv1d_fails(Conv1D::new(2, 0), Kind::Argument, &["kernel_size must be at least 1, got 0"]);
+        conv1d_fails(Conv1D::new(2, 3).strides(0), Kind::Argument, &["strides must be at least 1, got 0"]);
+        conv1d_fails(Conv1D::new(2, 3).dilation_rate(0), Kind::Argument, &["dilation_rate must be at least 1, got 0"]);
+        conv1d_fails(Conv1D::new(6, 3).groups(3), Kind::Argument, &["groups", "4 channels", "6 filters", "got 3"]);
+        conv1d_fails(
+            Conv1D::new(2, 5).dilation_rate(2),
+            Kind::Shape,
+            &["at least 9 steps long", "(8, 4)", "Padding::Same"],
+        );
+        conv1d_fails(Conv1D::new(2, usize::MAX).padding(Padding::Causal), Kind::Argument, &["larger than any image"]);
+        layer_fails(Conv1D::new(2, 3), Kind::Shape, &["rank 2", "(8, 8, 4)", "sequences"]);
     }
 
     #[test]

@@ -4,13 +4,17 @@
 //! y[n, oy, ox, f] = bias[f] + sum over ky, kx, c of x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, c] kernel[ky, kx, c, f]
 //! ```
 //!
-//! There are three algorithms: [`Winograd`] for kernels of 3x3, without stride and dilation, and multiples of 16 channels; [`DirectConv`]
-//! for all others; and, for numbers without a hand-written tile and for taps that are far apart, [`conv_im2col`], the textbook way, which is also the reference that the others are tested against.
+//! There are four algorithms: [`Depthwise`] where each channel is a group; [`Winograd`] for kernels of 3x3, without stride and dilation,
+//! and multiples of 16 channels; [`DirectConv`] for all others; and, for numbers without a hand-written tile and for taps that are far
+//! apart, [`conv_im2col`], the textbook way, which is also the reference that the others are tested against.
 //! Each reads the kernel in a form of its own, which [`Conv::pack`] makes.
 
 use num_traits::Float;
 
-use super::{Pass, Window, conv_direct::DirectConv, conv_im2col, conv_winograd::Winograd, gemm::Gemm, tile::HasTile};
+use super::{
+    Pass, Window, conv_direct::DirectConv, conv_im2col, conv_winograd::Winograd, depthwise::Depthwise, gemm::Gemm,
+    tile::HasTile,
+};
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,7 @@ impl Conv {
     /// How many elements of scratch memory the functions below need.
     pub fn scratch_len<T: Float + HasTile>(&self) -> usize {
         match Algorithm::<T>::of(self) {
+            Algorithm::Depthwise(depthwise) => depthwise.scratch_len(),
             Algorithm::Winograd(winograd) => winograd.scratch_len(),
             Algorithm::Direct(direct) => direct.scratch_len(),
             Algorithm::Im2col => conv_im2col::scratch_len::<T>(self),
@@ -79,7 +84,7 @@ impl Conv {
             (Algorithm::Winograd(winograd), _) => winograd.packed_len(),
             (Algorithm::Direct(direct), Pass::Forward) => direct.packed_len(),
             (Algorithm::Direct(direct), Pass::Backward) => direct.transposed_len(),
-            (Algorithm::Im2col, _) => self.kernel_len(),
+            (Algorithm::Depthwise(_) | Algorithm::Im2col, _) => self.kernel_len(),
         }
     }
 
@@ -88,6 +93,7 @@ impl Conv {
     pub fn pack<T: Float + HasTile>(&self, kernel: &[T], pass: Pass, packed: &mut [T]) {
         assert_eq!(kernel.len(), self.kernel_len(), "the kernel");
         match (Algorithm::of(self), pass) {
+            (Algorithm::Depthwise(depthwise), _) => depthwise.pack(kernel, pass, packed),
             (Algorithm::Winograd(winograd), Pass::Forward) => winograd.pack(kernel, packed),
             (Algorithm::Winograd(winograd), Pass::Backward) => winograd.pack_transposed(kernel, packed),
             (Algorithm::Direct(direct), Pass::Forward) => direct.pack(kernel, packed),
@@ -99,6 +105,7 @@ impl Conv {
 
 /// How a convolution is computed.
 enum Algorithm<'a, T> {
+    Depthwise(Depthwise<'a>),
     Winograd(Winograd<'a, T>),
     Direct(DirectConv<'a, T>),
     Im2col,
@@ -106,6 +113,9 @@ enum Algorithm<'a, T> {
 
 impl<'a, T: Float + HasTile> Algorithm<'a, T> {
     fn of(conv: &'a Conv) -> Self {
+        if let Some(depthwise) = Depthwise::new(conv) {
+            return Algorithm::Depthwise(depthwise);
+        }
         match (Winograd::new(conv), DirectConv::new(conv)) {
             (Some(winograd), _) => Algorithm::Winograd(winograd),
             (None, Some(direct)) => Algorithm::Direct(direct),
@@ -129,6 +139,7 @@ pub fn forward<T: Float + Gemm + HasTile>(
     epilogue: impl Fn(&mut [T]),
 ) {
     match Algorithm::of(conv) {
+        Algorithm::Depthwise(depthwise) => depthwise.forward(x, packed, bias, y, scratch, epilogue),
         Algorithm::Winograd(winograd) => winograd.forward(x, packed, bias, y, scratch, epilogue),
         Algorithm::Direct(direct) => direct.forward(x, packed, bias, y, scratch, epilogue),
         Algorithm::Im2col => conv_im2col::forward(conv, x, packed, bias, y, scratch, epilogue),
@@ -145,6 +156,7 @@ pub fn kernel_gradient<T: Float + Gemm + HasTile>(
     scratch: &mut [T],
 ) {
     match Algorithm::of(conv) {
+        Algorithm::Depthwise(depthwise) => depthwise.kernel_gradient(x, dy, dkernel, scratch),
         Algorithm::Winograd(winograd) => winograd.gradients(dy, Some((x, dkernel)), None, scratch),
         Algorithm::Direct(direct) => direct.kernel_gradient(x, dy, dkernel, scratch),
         Algorithm::Im2col => conv_im2col::kernel_gradient(conv, x, dy, dkernel, scratch),
@@ -155,6 +167,7 @@ pub fn kernel_gradient<T: Float + Gemm + HasTile>(
 /// [packed](Conv::pack) for [`Pass::Backward`].
 pub fn input_gradient<T: Float + Gemm + HasTile>(conv: &Conv, packed: &[T], dy: &[T], dx: &mut [T], scratch: &mut [T]) {
     match Algorithm::of(conv) {
+        Algorithm::Depthwise(depthwise) => depthwise.input_gradient(packed, dy, dx, scratch),
         Algorithm::Winograd(winograd) => winograd.gradients(dy, None, Some((packed, dx)), scratch),
         Algorithm::Direct(direct) => direct.input_gradient(packed, dy, dx, scratch),
         Algorithm::Im2col => conv_im2col::input_gradient(conv, packed, dy, dx, scratch),

@@ -16,6 +16,7 @@ pub mod conv_direct;
 pub mod conv_im2col;
 pub mod conv_winograd;
 pub mod dense;
+pub mod depthwise;
 pub mod gemm;
 mod im2col;
 mod microkernel;
@@ -32,6 +33,7 @@ pub mod simd;
 #[cfg(target_arch = "x86_64")]
 mod sse2;
 pub mod strided;
+mod taps;
 #[cfg(test)]
 mod tests;
 pub mod tile;

@@ -1,4 +1,4 @@
-//! Sums.
+//! Sums, and one row for all.
 
 use num_traits::Float;
 
@@ -82,6 +82,20 @@ pub fn fill_rows<T: Copy>(row: &[T], y: &mut [T]) {
     for y in y.chunks_exact_mut(row.len().max(1)) {
         y.copy_from_slice(row);
     }
+}
+
+/// Adds `row` to each row of `y: [rows, columns]`.
+pub fn add_to_rows<T: Float>(row: &[T], y: &mut [T]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for y in y.chunks_exact_mut(row.len().max(1)) {
+                for (y, &row) in y.iter_mut().zip(row) {
+                    *y = *y + row;
+                }
+            }
+        },
+    );
 }
 
 #[cfg(test)]

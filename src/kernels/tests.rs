@@ -1,6 +1,7 @@
 //! The fast kernels against their definitions in [`naive`], on random sizes.
 
 mod cases;
+mod depthwise;
 mod winograd;
 
 use std::{array, ops::Range};

@@ -1,9 +1,11 @@
 //! [`Conv2D`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped, window};
+use super::{
+    Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped, epilogue::Epilogue, window,
+};
 use crate::{
     Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape,
-    kernels::{conv, reduce},
+    kernels::conv::{self, Conv},
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
@@ -143,23 +145,14 @@ impl LayerConfig for Conv2D {
         let [h, w, cin] =
             cx.input_of_rank("images are (height, width, channels); a Reshape can add a dimension of 1")?;
         let Conv2D { filters, groups, .. } = *self;
-        if filters == 0 {
-            return Err(cx.argument_error("filters must be at least 1, got 0"));
-        }
-        if groups == 0 || filters % groups != 0 || cin % groups != 0 {
-            return Err(cx.argument_error(format!(
-                "groups must divide the {cin} channels of the input and the {filters} filters, got {groups}"
-            )));
-        }
-        self.activation.check().map_err(|message| cx.argument_error(message))?;
+        check_channels(cx, cin, filters, groups)?;
         let kernel_size = ("kernel_size", self.kernel_size);
         let window = window::slide(cx, [h, w], kernel_size, self.strides, self.dilation_rate, self.padding)?;
         let [kh, kw] = window.kernel;
         let layer = BuiltConv2D {
+            conv: Conv { window, channels: cin, filters, groups },
             kernel: cx.weight("kernel", [kh, kw, cin / groups, filters], &self.kernel)?,
-            bias: self.use_bias.then(|| cx.weight("bias", filters, &self.bias)).transpose()?,
-            conv: conv::Conv { window, channels: cin, filters, groups },
-            activation: self.activation,
+            epilogue: Epilogue::build(cx, filters, self.use_bias.then_some(&self.bias), self.activation)?,
         };
         Ok((layer, [window.output[0], window.output[1], filters].into()))
     }
@@ -169,13 +162,26 @@ impl LayerConfig for Conv2D {
     }
 }
 
-/// A built [`Conv2D`].
+/// Checks the numbers of channels of a convolution of `cin` channels.
+pub(super) fn check_channels(cx: &Build, cin: usize, filters: usize, groups: usize) -> Result<()> {
+    if filters == 0 {
+        return Err(cx.argument_error("filters must be at least 1, got 0"));
+    }
+    if !filters.is_multiple_of(groups) || !cin.is_multiple_of(groups) {
+        return Err(cx.argument_error(format!(
+            "groups must divide the {cin} channels of the input and the {filters} filters, got {groups}"
+        )));
+    }
+    Ok(())
+}
+
+/// A built [`Conv2D`], and any other layer that is one to its kernels.
 #[derive(Debug)]
 pub struct BuiltConv2D {
-    conv: conv::Conv,
-    kernel: ParamId,
-    bias: Option<ParamId>,
-    activation: Activation,
+    pub(super) conv: Conv,
+    /// Laid out as `[kh, kw, cin / groups, filters]`.
+    pub(super) kernel: ParamId,
+    pub(super) epilogue: Epilogue,
 }
 
 impl Layer for BuiltConv2D {
@@ -183,11 +189,11 @@ impl Layer for BuiltConv2D {
     type Work<T: Scalar> = Vec<T>;
 
     fn reads(&self) -> Reads {
-        Reads { x: true, y: self.activation.needs_output() }
+        self.epilogue.reads()
     }
 
     fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
-        if self.activation.needs_input() { outputs * size_of::<T>() } else { 0 }
+        self.epilogue.work_bytes::<T>(outputs)
     }
 
     fn packed_len<T: Scalar>(&self, pass: Pass) -> usize {
@@ -199,33 +205,22 @@ impl Layer for BuiltConv2D {
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Vec<T>, x: View<T>, y: ViewMut<T>) {
-        let (conv, activation) = (&self.conv, self.activation);
-        let bias = self.bias.map(|bias| cx.param(bias));
-        let keep = cx.keeps() && activation.needs_input();
+        let Self { conv, epilogue, .. } = self;
+        let (bias, on_part) = (epilogue.bias(cx), epilogue.on_part(cx));
         let scratch = cx.scratch.take(conv.scratch_len::<T>());
-        conv::forward(conv, x.data, cx.packed, bias, y.data, scratch, |y| {
-            if !keep {
-                activation.apply(y, conv.filters);
-            }
-        });
-        if keep {
-            work.clear();
-            work.extend_from_slice(y.data);
-            activation.apply(y.data, conv.filters);
-        }
+        conv::forward(conv, x.data, cx.packed, bias, y.data, scratch, on_part);
+        epilogue.finish(cx, work, y.data);
     }
 
     fn backward<T: Scalar>(&self, cx: &mut Backward<T>, work: &mut Vec<T>, taped: Taped<T>, dx: Option<ViewMut<T>>) {
         let conv = &self.conv;
         let dz = taped.dy.data;
-        self.activation.backward(work, taped.y.data, dz, conv.filters);
-        if let Some(bias) = self.bias {
-            reduce::add_rows(dz, cx.grads.of(bias));
-        }
+        self.epilogue.backward(cx, work, taped.y.data, dz);
         let scratch = cx.scratch.take(conv.scratch_len::<T>());
         let (x, dkernel) = (taped.x.data, cx.grads.of(self.kernel));
         match dx {
-            Some(dx) => conv::gradients(conv, (x, dkernel), dz, (cx.packed, dx.data), scratch),
+            Some(dx) if cx.trainable => conv::gradients(conv, (x, dkernel), dz, (cx.packed, dx.data), scratch),
+            Some(dx) => conv::input_gradient(conv, cx.packed, dz, dx.data, scratch),
             None => conv::kernel_gradient(conv, x, dz, dkernel, scratch),
         }
     }

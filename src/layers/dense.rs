@@ -1,9 +1,9 @@
 //! [`Dense`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, Taped};
+use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, Taped, epilogue::Epilogue};
 use crate::{
     Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape,
-    kernels::{dense, reduce},
+    kernels::dense,
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
@@ -106,13 +106,11 @@ impl LayerConfig for Dense {
         if units == 0 {
             return Err(cx.argument_error("units must be at least 1, got 0"));
         }
-        self.activation.check().map_err(|message| cx.argument_error(message))?;
         let output = Shape::new(&[outer, &[units]].concat())?;
         let layer = BuiltDense {
-            kernel: cx.weight("kernel", [*features, units], &self.kernel)?,
-            bias: self.use_bias.then(|| cx.weight("bias", units, &self.bias)).transpose()?,
             sizes: [*features, units],
-            activation: self.activation,
+            kernel: cx.weight("kernel", [*features, units], &self.kernel)?,
+            epilogue: Epilogue::build(cx, units, self.use_bias.then_some(&self.bias), self.activation)?,
         };
         Ok((layer, output))
     }
@@ -128,8 +126,7 @@ pub struct BuiltDense {
     /// `[features, units]`
     sizes: [usize; 2],
     kernel: ParamId,
-    bias: Option<ParamId>,
-    activation: Activation,
+    epilogue: Epilogue,
 }
 
 impl Layer for BuiltDense {
@@ -137,11 +134,11 @@ impl Layer for BuiltDense {
     type Work<T: Scalar> = Vec<T>;
 
     fn reads(&self) -> Reads {
-        Reads { x: true, y: self.activation.needs_output() }
+        self.epilogue.reads()
     }
 
     fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
-        if self.activation.needs_input() { outputs * size_of::<T>() } else { 0 }
+        self.epilogue.work_bytes::<T>(outputs)
     }
 
     /// The weights are large next to a sample, so many samples share each reading of them.
@@ -150,28 +147,17 @@ impl Layer for BuiltDense {
     }
 
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut Vec<T>, x: View<T>, y: ViewMut<T>) {
-        let (activation, [_, units]) = (self.activation, self.sizes);
-        let (kernel, bias) = (cx.param(self.kernel), self.bias.map(|bias| cx.param(bias)));
-        let keep = cx.keeps() && activation.needs_input();
-        dense::forward(x.data, kernel, bias, self.sizes, y.data, |y| {
-            if !keep {
-                activation.apply(y, units);
-            }
-        });
-        if keep {
-            work.clear();
-            work.extend_from_slice(y.data);
-            activation.apply(y.data, units);
-        }
+        let (kernel, bias, on_part) = (cx.param(self.kernel), self.epilogue.bias(cx), self.epilogue.on_part(cx));
+        dense::forward(x.data, kernel, bias, self.sizes, y.data, on_part);
+        self.epilogue.finish(cx, work, y.data);
     }
 
     fn backward<T: Scalar>(&self, cx: &mut Backward<T>, work: &mut Vec<T>, taped: Taped<T>, dx: Option<ViewMut<T>>) {
         let dz = taped.dy.data;
-        self.activation.backward(work, taped.y.data, dz, self.sizes[1]);
-        if let Some(bias) = self.bias {
-            reduce::add_rows(dz, cx.grads.of(bias));
+        self.epilogue.backward(cx, work, taped.y.data, dz);
+        if cx.trainable() {
+            dense::kernel_gradient(taped.x.data, dz, self.sizes, cx.grads.of(self.kernel));
         }
-        dense::kernel_gradient(taped.x.data, dz, self.sizes, cx.grads.of(self.kernel));
         if let Some(dx) = dx {
             dense::input_gradient(cx.param(self.kernel), dz, self.sizes, dx.data);
         }

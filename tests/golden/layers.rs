@@ -2,6 +2,7 @@ use cornu::{Scalar, prelude::*};
 
 use crate::{
     cases::{self, Case},
+    convolutions,
     dot::Dot,
     given::Given,
 };
@@ -21,6 +22,7 @@ fn layer(case: &str, model: Sequential) -> Sequential {
         && let Some(activation) = activation(name.trim_start_matches("zero_").trim_start_matches("kinks_"))
     {
         return match layer {
+            "conv1d" => model.add(Conv1D::new(3, 2).activation(activation)),
             "conv2d" => model.add(Conv2D::new(3, 2).activation(activation)),
             "dense" => model.add(Dense::new(4).activation(activation)),
             "activation" => model.add(activation),
@@ -43,6 +45,7 @@ fn layer(case: &str, model: Sequential) -> Sequential {
         "conv2d_valid_dilation2x1" => model.add(Conv2D::new(4, 3).dilation_rate((2, 1))),
         "conv2d_groups2" => model.add(Conv2D::new(6, 3).groups(2)),
         "conv2d_groups2_same_stride2" => model.add(Conv2D::new(6, 3).groups(2).strides(2).padding(Same)),
+        "conv2d_groups_are_channels" => model.add(Conv2D::new(6, 3).groups(3).padding(Same)),
         "conv2d_no_bias" => model.add(Conv2D::new(4, 3).use_bias(false)),
         "conv2d_1x1" => model.add(Conv2D::new(4, 1)),
         "conv2d_kernel_is_image" => model.add(Conv2D::new(4, (4, 5))),
@@ -109,7 +112,7 @@ fn layer(case: &str, model: Sequential) -> Sequential {
         "permute_3x1x2" => model.add(Permute::new([3, 1, 2])),
         "embedding" => model.add(Embedding::new(6, 3)),
         "embedding_rank3" => model.add(Embedding::new(6, 2)),
-        _ => panic!("the case {case} is not tested; add its layer here"),
+        _ => convolutions::layer(case, model),
     }
 }
 
@@ -145,7 +148,7 @@ fn check<T: Scalar>(case: &Case) {
     if !case.name.ends_with("_inference") && !case.name.starts_with("batch_normalization") {
         model.compile(SGD::default(), Dot::new(given.batch[0]), []).unwrap();
         let (_, gradients) = model.gradients(&given.input(), &case.tensor::<T>("dy")).unwrap();
-        for (name, gradient) in ["dx", "dw0", "dw1"].into_iter().zip(&gradients) {
+        for (name, gradient) in ["dx", "dw0", "dw1", "dw2"].into_iter().zip(&gradients) {
             case.assert_close(name, gradient, 0.0);
         }
     }

@@ -3,6 +3,7 @@
 
 mod augmentation;
 mod cases;
+mod convolutions;
 mod dot;
 mod given;
 mod initializers;

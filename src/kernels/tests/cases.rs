@@ -19,6 +19,13 @@ pub fn convs() -> impl Strategy<Value = (Conv, usize)> {
     })
 }
 
+/// Convolutions in which each channel is a group, and a number of samples.
+pub fn depthwise() -> impl Strategy<Value = (Conv, usize)> {
+    ([axis(), axis()], 2..40_usize, 1..4_usize, 1..4_usize).prop_map(|(axes, channels, multiplier, n)| {
+        (Conv { window: window(axes), channels, filters: channels * multiplier, groups: channels }, n)
+    })
+}
+
 /// Poolings and a number of samples.
 pub fn pools() -> impl Strategy<Value = (Pool, usize)> {
     ([axis(), axis()], 1..20_usize, 1..4_usize)
