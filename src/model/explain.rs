@@ -14,7 +14,7 @@ impl<T: Scalar> Model<T> {
     /// use cornu::prelude::*;
     ///
     /// let model = Sequential::new([3]).add(Dense::new(2).activation(Activation::Softmax)).build()?;
-    /// let gradient = model.input_gradient(&Tensor::zeros([1, 3]), &Labels::from(vec![1_u32]))?;
+    /// let gradient = model.input_gradient(&Tensor::<f32>::zeros([1, 3]), &Labels::from(vec![1_u32]))?;
     /// let kernel = &model.get_weights()[0];
     /// assert_eq!(gradient.data(), [kernel[[0, 1]], kernel[[1, 1]], kernel[[2, 1]]]);
     /// # Ok::<(), cornu::Error>(())

@@ -13,7 +13,7 @@ impl<T: Scalar> Model<T> {
     /// use cornu::prelude::*;
     ///
     /// let model = Sequential::new([28, 28, 1]).add(Conv2D::new(8, 3)).add(Flatten::new()).add(Dense::new(10)).build()?;
-    /// let features = model.slice(..2)?.predict(&Tensor::zeros([5, 28, 28, 1]))?;
+    /// let features = model.slice(..2)?.predict(&Tensor::<f32>::zeros([5, 28, 28, 1]))?;
     /// assert_eq!(features.shape(), [5, 26 * 26 * 8].into());
     /// # Ok::<(), cornu::Error>(())
     /// ```
