@@ -1,9 +1,9 @@
 //! [`BatchNormalization`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, State, Taped};
+use super::{Axes, Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, State, Taped};
 use crate::{
     Initializer, Result, Scalar, Shape,
-    kernels::batch_norm,
+    kernels::{batch_norm, strided::Strided},
     params::ParamId,
     tensor::{View, ViewMut},
 };
@@ -134,15 +134,11 @@ impl LayerConfig for BatchNormalization {
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltBatchNormalization, Shape)> {
-        let (input, axis) = (cx.input(), self.axis);
-        let rank = input.rank() + 1;
-        let from_start = if axis < 0 { axis.checked_add_unsigned(rank) } else { Some(axis) };
-        let axis = from_start.and_then(|axis| usize::try_from(axis).ok()).filter(|axis| (1..rank).contains(axis));
-        let Some(axis) = axis else {
+        let input = cx.input();
+        let (dims, rank) = (input.dims(), input.rank());
+        let Some(axes) = Axes::from(self.axis).of_sample(rank) else {
             return Err(cx.argument_error(format!(
-                "axis must be one of the {} axes after the batch, 1 to {}, or -1 for the last; got {}",
-                rank - 1,
-                rank - 1,
+                "axis must be one of the {rank} axes after the batch, 1 to {rank}, or -1 for the last; got {}",
                 self.axis
             )));
         };
@@ -152,10 +148,12 @@ impl LayerConfig for BatchNormalization {
         if !(self.epsilon >= f32::MIN_POSITIVE.into() && self.epsilon.is_finite()) {
             return Err(cx.argument_error(format!("epsilon must be a finite number above 0, got {}", self.epsilon)));
         }
-        let channels = input.dims()[axis - 1];
+        let channels = dims[axes[0]];
+        let others: Vec<usize> = (0..rank).filter(|axis| !axes.contains(axis)).collect();
         let layer = BuiltBatchNormalization {
+            size: input.size(),
             channels,
-            inner: input.dims()[axis..].iter().product(),
+            order: Some(Strided::permuted(dims, &[others, axes].concat())).filter(|order| !order.is_identity()),
             momentum: self.momentum,
             epsilon: self.epsilon,
             gamma: self.scale.then(|| cx.weight("gamma", channels, self.gamma_initializer)).transpose()?,
@@ -170,9 +168,11 @@ impl LayerConfig for BatchNormalization {
 /// A built [`BatchNormalization`].
 #[derive(Debug)]
 pub struct BuiltBatchNormalization {
+    /// The elements of a sample.
+    size: usize,
     channels: usize,
-    /// The elements of the axes after that of the channels.
-    inner: usize,
+    /// A sample with its channels last, where they are not last as it is.
+    order: Option<Strided>,
     momentum: f64,
     epsilon: f64,
     gamma: Option<ParamId>,
@@ -281,35 +281,27 @@ impl BuiltBatchNormalization {
         (variance + T::of(self.epsilon)).sqrt().recip()
     }
 
-    /// `x: [outer, c, inner]` as `[outer, inner, c]`.
+    /// `x` with the channels last.
     fn channels_last<'a, T: Scalar>(&self, x: &'a [T], turned: &'a mut Vec<T>) -> &'a [T] {
-        if self.inner == 1 {
+        let Some(order) = &self.order else {
             return x;
-        }
+        };
         turned.resize(x.len(), T::zero());
-        transpose(x, [self.channels, self.inner], turned);
+        for (x, turned) in x.chunks_exact(self.size).zip(turned.chunks_exact_mut(self.size)) {
+            order.gather(x, turned);
+        }
         turned
     }
 
-    /// Overwrites `y: [outer, c, inner]` with what `compute` makes as `[outer, inner, c]`.
+    /// Overwrites `y` with what `compute` makes with the channels last.
     fn write<T: Scalar>(&self, y: &mut [T], turned: &mut Vec<T>, compute: impl FnOnce(&mut [T])) {
-        if self.inner == 1 {
+        let Some(order) = &self.order else {
             return compute(y);
-        }
+        };
         turned.resize(y.len(), T::zero());
         compute(turned);
-        transpose(turned, [self.inner, self.channels], y);
-    }
-}
-
-/// Overwrites `to` with the transposes of the matrices `[rows, columns]` in `from`.
-fn transpose<T: Scalar>(from: &[T], [rows, columns]: [usize; 2], to: &mut [T]) {
-    let size = rows * columns;
-    for (from, to) in from.chunks_exact(size).zip(to.chunks_exact_mut(size)) {
-        for (i, row) in from.chunks_exact(columns).enumerate() {
-            for (to, &from) in to[i..].iter_mut().step_by(rows).zip(row) {
-                *to = from;
-            }
+        for (turned, y) in turned.chunks_exact(self.size).zip(y.chunks_exact_mut(self.size)) {
+            order.scatter(turned, y, |y, turned| *y = turned);
         }
     }
 }

@@ -60,10 +60,7 @@ impl<T: Scalar> Model<T> {
         let indices: Vec<usize> = (0..samples.x.samples()).collect();
         let mut buffer = Vec::new();
         let x = samples.x.rows(0..indices.len(), &mut buffer);
-        let reach = Reach { first: 0, input: false };
-        let mut tape = Tape::new(&self.graph, indices.len(), reach);
-        let mut packed = Packed::new(&self.graph, Some(reach));
-        packed.pack(&self.graph, self.params());
+        let (mut tape, packed) = self.tape(indices.len(), Reach { first: 0, input: false });
         let step = self.step(Mode::Train { seed: 0, step: 0 }, indices.len(), &packed);
         step.forward(&mut tape, x);
         let (z, dz) = tape.output(indices.len() * self.output_shape().size());
@@ -74,6 +71,13 @@ impl<T: Scalar> Model<T> {
         let weights = self.graph.layout.infos().iter();
         let gradients = weights.map(|info| Tensor::new(info.shape, tape.grads[info.range()].to_vec()));
         Ok((loss, gradients.collect::<Result<_>>()?))
+    }
+
+    /// What a pass over `n` samples and back needs, but for an optimizer.
+    pub(super) fn tape(&self, n: usize, reach: Reach) -> (Tape<T>, Packed<T>) {
+        let mut packed = Packed::new(&self.graph, Some(reach));
+        packed.pack(&self.graph, self.params());
+        (Tape::new(&self.graph, n, reach), packed)
     }
 
     pub(super) fn step<'a>(&'a self, mode: Mode, n: usize, packed: &'a Packed<T>) -> Step<'a, T> {

@@ -1,6 +1,6 @@
 //! Which parts of an input a prediction comes from: gradients to the input, saliency and Grad-CAM.
 
-use super::{Model, check, graph::Reach, packed::Packed, tape::Tape};
+use super::{Model, check, graph::Reach};
 use crate::{Error, Labels, Result, Scalar, Tensor, data::Input, layers::Mode};
 
 /// How many samples are explained at a time.
@@ -28,11 +28,8 @@ impl<T: Scalar> Model<T> {
         check::input("input_gradient", &x, &self.graph)?;
         let n = x.samples();
         let count = self.check_classes("input_gradient", classes, n)?;
-        let reach = Reach { first: 0, input: true };
         let batch = BATCH.min(n);
-        let mut tape = Tape::new(&self.graph, batch, reach);
-        let mut packed = Packed::new(&self.graph, Some(reach));
-        packed.pack(&self.graph, self.params());
+        let (mut tape, packed) = self.tape(batch, Reach { first: 0, input: true });
         let size = self.input_shape().size();
         let mut gradient = vec![T::zero(); n * size];
         let mut buffer = Vec::new();
@@ -85,7 +82,7 @@ impl<T: Scalar> Model<T> {
     /// As [`input_gradient`](Model::input_gradient); when no layer has this name, it is the last, or its output is not an image.
     pub fn grad_cam<'a>(&self, x: impl Into<Input<'a, T>>, layer: &str, classes: &Labels) -> Result<Tensor<T>> {
         let index = self.layer_index("grad_cam", layer)?;
-        let output = self.layers[index].output_shape;
+        let output = self.graph.nodes[index].output;
         let [h, w, c] = *output.dims() else {
             let help = "take a layer whose output is images (height, width, channels)";
             return Err(Error::shape(format!("grad_cam: {layer}"), "a layer of images", output, help));
@@ -114,10 +111,7 @@ impl<T: Scalar> Model<T> {
 
     /// The number of classes of an output that is a vector, of which there is one for each of `n` samples.
     fn check_classes(&self, method: &'static str, classes: &Labels, n: usize) -> Result<usize> {
-        let [count] = *self.output_shape().dims() else {
-            let help = "end the model in a Dense layer with a unit for each class";
-            return Err(Error::shape(method, "a model whose output has rank 1", self.output_shape(), help));
-        };
+        let count = self.classes(method)?;
         if classes.len() != n {
             return Err(Error::data(method, format!("x has {n} samples, but there are {} classes", classes.len())));
         }

@@ -57,7 +57,7 @@ impl<T: Scalar> Model<T> {
 
         let batch_size = options.batch_size.min(split);
         let mut progress = Progress::new(options.verbose, options.epochs, split.div_ceil(batch_size));
-        let rescaled = self.layers.iter().any(|layer| layer.class_name == "Rescaling");
+        let rescaled = self.layers().any(|layer| layer.class_name() == "Rescaling");
         let warnings = check::suspicious(
             &samples.x,
             (&samples.targets, 0..split),

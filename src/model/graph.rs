@@ -21,6 +21,8 @@ pub(crate) struct Graph {
     pub head: Activation,
     pub layout: Arc<ParamLayout>,
     pub segments: Vec<Segment>,
+    /// Which nodes do not run, since their output is their input and the next node of their segment can read that.
+    skipped: Vec<bool>,
     /// How many samples of a batch a chain of layers takes at a time.
     pub shard: usize,
 }
@@ -31,6 +33,8 @@ pub(crate) struct Node {
     pub layer: Arc<dyn DynLayer>,
     /// One sample of the output.
     pub output: Shape,
+    /// Its weights among those of the model.
+    pub weights: Range<usize>,
     /// Its weights in the flat array.
     pub params: Range<usize>,
     /// Whether training moves its weights.
@@ -98,7 +102,9 @@ impl Graph {
             .max();
         let sample_bytes = largest.unwrap_or(0).saturating_mul(size_of::<f32>());
         let shard = (SHARD_BYTES / sample_bytes.max(1)).clamp(1, MAX_SHARD);
-        Graph { input, nodes, head, layout: Arc::new(layout), segments, shard }
+        let mut skipped: Vec<bool> = nodes.iter().map(|node| node.layer.is_identity()).collect();
+        segments.iter().for_each(|segment| skipped[segment.nodes.end - 1] = false);
+        Graph { input, nodes, head, layout: Arc::new(layout), segments, skipped, shard }
     }
 
     /// One sample of the output.
@@ -108,9 +114,12 @@ impl Graph {
 
     /// The weights that training moves, in their order.
     pub fn trained(&self) -> impl Iterator<Item = &ParamInfo> {
-        let frozen =
-            |range: Range<usize>| self.nodes.iter().any(|node| !node.trainable && node.params.contains(&range.start));
-        self.layout.infos().iter().filter(move |info| info.trainable && !frozen(info.range()))
+        self.nodes.iter().flat_map(|node| self.trained_of(node))
+    }
+
+    fn trained_of(&self, node: &Node) -> impl Iterator<Item = &ParamInfo> + use<'_> {
+        let trainable = node.trainable;
+        self.layout.infos()[node.weights.clone()].iter().filter(move |info| trainable && info.trainable)
     }
 
     /// The runs of the flat array that training moves.
@@ -127,16 +136,13 @@ impl Graph {
 
     /// How far the gradients of training go: to the first node with a weight that they move.
     pub fn reach(&self) -> Reach {
-        let first = self.trained().next().and_then(|info| {
-            let start = info.range().start;
-            self.nodes.iter().position(|node| node.params.contains(&start))
-        });
+        let first = self.nodes.iter().position(|node| self.trained_of(node).next().is_some());
         Reach { first: first.unwrap_or(self.nodes.len()), input: false }
     }
 
     /// Whether node `i` does not run, since its output is its input and the next node of its segment can read that.
     pub fn is_skipped(&self, i: usize) -> bool {
-        self.nodes[i].layer.is_identity() && !self.segments.iter().any(|segment| segment.nodes.end == i + 1)
+        self.skipped[i]
     }
 
     /// The node of `segment` whose output is what node `i` reads; `None` where that is what the segment reads.
@@ -144,11 +150,12 @@ impl Graph {
         (segment.nodes.start..i).rev().find(|&i| !self.is_skipped(i))
     }
 
-    /// Whether the backward pass reads the output of node `i`.
+    /// Whether node `i` has an output of its own that the backward pass reads.
     pub fn is_kept(&self, i: usize, reach: Reach) -> bool {
         let reads = |i: usize| reach.holds(i).then(|| self.nodes[i].layer.reads());
         let reader = (i + 1..self.nodes.len()).find(|&i| !self.is_skipped(i));
-        reads(i).is_some_and(|reads| reads.y) || reader.and_then(reads).is_some_and(|reads| reads.x)
+        let is_read = reads(i).is_some_and(|reads| reads.y) || reader.and_then(reads).is_some_and(|reads| reads.x);
+        is_read && !self.is_skipped(i)
     }
 
     /// One sample of what node `i` reads.

@@ -84,7 +84,7 @@ impl<T: Scalar> Model<T> {
 
     /// The layers in their order.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = LayerRef<'_, T>> {
-        self.layers.iter().map(|info| LayerRef { info, model: self })
+        (0..self.layers.len()).map(|index| LayerRef { index, model: self })
     }
 
     /// The layer of this name.
@@ -92,8 +92,7 @@ impl<T: Scalar> Model<T> {
     /// # Errors
     /// When there is none; the error lists the names there are.
     pub fn get_layer(&self, name: &str) -> Result<LayerRef<'_, T>> {
-        let index = self.layer_index("get_layer", name)?;
-        Ok(LayerRef { info: &self.layers[index], model: self })
+        Ok(LayerRef { index: self.layer_index("get_layer", name)?, model: self })
     }
 
     fn layer_index(&self, method: &'static str, name: &str) -> Result<usize> {
@@ -113,11 +112,8 @@ impl<T: Scalar> Model<T> {
         self.weights.values()
     }
 
-    /// Replaces [`params`](Model::params).
-    ///
-    /// # Panics
-    /// When `params` is not as long.
-    pub fn set_params(&mut self, params: &[T]) {
+    /// Replaces [`params`](Model::params) by others of the same model.
+    pub(crate) fn set_params(&mut self, params: &[T]) {
         self.weights.values_mut().copy_from_slice(params);
     }
 
@@ -252,20 +248,22 @@ impl<T: Scalar> Model<T> {
     /// # Errors
     /// As [`predict`](Model::predict), and when the output of a sample is not a vector.
     pub fn predict_classes<'a>(&self, x: impl Into<Input<'a, T>>) -> Result<Labels> {
-        let [classes] = *self.output_shape().dims() else {
-            return Err(Error::shape(
-                "predict_classes",
-                "a model whose output has rank 1",
-                self.output_shape(),
-                "end the model in a Dense layer with a unit for each class",
-            ));
-        };
+        let classes = self.classes("predict_classes")?;
         let y = self.predict(x)?;
         let class = |row: &[T]| match row {
             [p] => u32::from(*p > T::of(0.5)),
             _ => (1..classes).fold(0, |best, i| if row[i] > row[best] { i } else { best }) as u32,
         };
         Ok(y.data().chunks_exact(classes).map(class).collect::<Vec<u32>>().into())
+    }
+
+    /// The number of classes of an output that is a vector.
+    fn classes(&self, method: &'static str) -> Result<usize> {
+        let [classes] = *self.output_shape().dims() else {
+            let help = "end the model in a Dense layer with a unit for each class";
+            return Err(Error::shape(method, "a model whose output has rank 1", self.output_shape(), help));
+        };
+        Ok(classes)
     }
 
     /// What the nodes make of some of the samples in `x`, at most `batch_size` at a time, without the head.

@@ -135,9 +135,9 @@ impl Sequential {
         }
         let Plan { nodes, infos, layout, head, .. } = plan;
         let mut params = layout.initialize(self.seed)?;
-        for (layer, info) in self.layers.iter().zip(&infos) {
+        for (layer, node) in self.layers.iter().zip(&nodes) {
             if let Some((_, weights)) = &layer.taken {
-                put_weights(weights, &layout.infos()[info.weights.clone()], &mut params)?;
+                put_weights(weights, &layout.infos()[node.weights.clone()], &mut params)?;
             }
         }
         Ok(Model::new(infos, Graph::new(self.input, nodes, head, layout), params))
@@ -246,11 +246,10 @@ impl Plan {
         }
         self.relu = split.as_ref().is_some_and(|_| next.is_some());
         self.head = split.filter(|_| next.is_none()).map_or(Activation::Linear, |(_, head)| head);
-        self.nodes.push(Node { layer: built, output, params: offset..self.layout.len(), trainable: planned.trainable });
-        let weights = weights..self.layout.infos().len();
+        let (weights, params) = (weights..self.layout.infos().len(), offset..self.layout.len());
+        self.nodes.push(Node { layer: built, output, weights, params, trainable: planned.trainable });
         self.names.insert(name.clone());
-        let config = planned.config.clone();
-        self.infos.push(LayerInfo { name, class_name: class, output_shape: output, weights, config });
+        self.infos.push(LayerInfo { name, config: planned.config.clone() });
         Ok(())
     }
 
@@ -284,8 +283,8 @@ impl Plan {
         };
         let row = |mark: &str, layer: &str, shape: String| format!("\n  {mark} {layer:<32} {shape}");
         let mut stack = row(" ", "input", self.input.to_string());
-        for info in &self.infos {
-            stack += &row(" ", &format!("{} ({})", info.name, info.class_name), info.output_shape.to_string());
+        for (info, node) in self.infos.iter().zip(&self.nodes) {
+            stack += &row(" ", &format!("{} ({})", info.name, info.config.class_name()), node.output.to_string());
         }
         stack += &row(">", failed.class_name(), "does not fit here".to_owned());
         Error::Shape { place, expected, got, help: format!("{help}{stack}").into() }

@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use super::{Model, Sequential, layer_info::LayerRef, sequential::Planned};
+use super::{Model, Sequential, sequential::Planned};
 use crate::{Error, Result, Scalar, Tensor};
 
 impl<T: Scalar> Model<T> {
@@ -35,12 +35,13 @@ impl<T: Scalar> Model<T> {
             let message = format!("the model has {} layers, got the range {start}..{end}", self.layers.len());
             return Err(Error::argument("slice", message));
         }
-        let input = if start == 0 { self.input_shape() } else { self.layers[start - 1].output_shape };
+        let input = if start == 0 { self.input_shape() } else { self.graph.nodes[start - 1].output };
         Sequential::of(input, self.planned().take(end).skip(start)).build_as()
     }
 
     /// What the frozen layers at the front make of `x`, and a model of the others, which can be trained on it: the same as training the
-    /// whole model, but the frozen layers run once instead of once an epoch. The model is not compiled; to put it behind the front again:
+    /// whole model, but the frozen layers run once instead of once an epoch, as in prediction: what is random in training, such as
+    /// augmentation, is not. The model is not compiled; to put it behind the front again:
     /// `Sequential::from(&model.slice(..frozen)?).extend(&head)`.
     ///
     /// # Errors
@@ -57,11 +58,10 @@ impl<T: Scalar> Model<T> {
 
     /// The layers as a plan has them.
     pub(super) fn planned(&self) -> impl Iterator<Item = Planned> {
-        self.layers.iter().zip(&self.graph.nodes).map(|(info, node)| {
-            let weights = LayerRef { info, model: self }.get_weights();
-            let weights = weights.iter().map(Tensor::cast).collect();
-            let taken = Some((info.name.clone(), weights));
-            Planned { config: info.config.clone(), taken, trainable: node.trainable }
+        self.layers().map(|layer| {
+            let weights = layer.get_weights().iter().map(Tensor::cast).collect();
+            let taken = Some((layer.name().to_owned(), weights));
+            Planned { config: layer.info().config.clone(), taken, trainable: layer.node().trainable }
         })
     }
 }

@@ -77,7 +77,7 @@ impl<T: Scalar> Tape<T> {
     pub fn elements(graph: &Graph, n: usize, reach: Reach) -> f64 {
         let segment = |segment: &Segment| {
             let last = segment.nodes.end - 1;
-            let kept = segment.nodes.clone().filter(|&i| i == last || graph.is_kept(i, reach) && !graph.is_skipped(i));
+            let kept = segment.nodes.clone().filter(|&i| i == last || graph.is_kept(i, reach));
             let outputs: usize = kept.map(|i| graph.nodes[i].output.size()).sum();
             let lanes = match segment.scope {
                 Scope::PerSample => n.div_ceil(graph.shard).min(LANES) * segment.params.len(),
@@ -132,8 +132,7 @@ impl<T: Scalar> Lane<T> {
 impl<T: Scalar> Shard<T> {
     fn new(graph: &Graph, segment: &Segment, samples: usize, reach: Reach) -> Self {
         let inner = segment.nodes.start..segment.nodes.end - 1;
-        let kept = |i: usize| graph.is_kept(i, reach) && !graph.is_skipped(i);
-        let len = |i: usize| if kept(i) { samples * graph.nodes[i].output.size() } else { 0 };
+        let len = |i: usize| if graph.is_kept(i, reach) { samples * graph.nodes[i].output.size() } else { 0 };
         Shard {
             outputs: inner.map(|i| vec![T::zero(); len(i)]).collect(),
             works: graph.nodes[segment.nodes.clone()].iter().map(|node| node.methods::<T>().work()).collect(),
@@ -161,7 +160,7 @@ impl<T: Scalar> Step<'_, T> {
     /// Runs all nodes over the batch `x`; the result is [`Tape::output`].
     pub fn forward(&self, tape: &mut Tape<T>, x: &[T]) {
         for (i, segment) in self.graph.segments.iter().enumerate() {
-            let (reach, (done, rest)) = (tape.reach, tape.segments.split_at_mut(i));
+            let (done, rest) = tape.segments.split_at_mut(i);
             let x_len = self.graph.input_of(segment.nodes.start).size();
             let x = done.last().map_or(x, |previous| &previous.out[..self.n * x_len]);
             let SegmentTape { out, lanes, .. } = &mut rest[0];
@@ -175,7 +174,7 @@ impl<T: Scalar> Step<'_, T> {
                 .enumerate()
                 .for_each(|(i, ((lane, y), x))| {
                     self.spaces.lend(self.graph, |space| {
-                        self.lane_forward(segment, reach, lane, i * samples, (x, y), space);
+                        self.lane_forward(segment, lane, i * samples, (x, y), space);
                     });
                 });
         }
@@ -184,7 +183,6 @@ impl<T: Scalar> Step<'_, T> {
     fn lane_forward(
         &self,
         segment: &Segment,
-        reach: Reach,
         lane: &mut Lane<T>,
         first_sample: usize,
         (x, y): (&[T], &mut [T]),
@@ -206,14 +204,16 @@ impl<T: Scalar> Step<'_, T> {
                 let (x_len, y_len) = (n * self.graph.input_of(index).size(), n * node.output.size());
                 let (done, rest) = shard.outputs.split_at_mut(k);
                 let x = match self.graph.source(segment, index) {
-                    Some(source) if self.graph.is_kept(source, reach) => &done[source - segment.nodes.start][..x_len],
-                    Some(_) => &from[..x_len],
+                    Some(source) => match &done[source - segment.nodes.start] {
+                        kept if kept.is_empty() => &from[..x_len],
+                        kept => &kept[..x_len],
+                    },
                     None => x,
                 };
-                let y = match rest.first_mut() {
-                    Some(kept) if self.graph.is_kept(index, reach) => &mut kept[..y_len],
-                    Some(_) => grown(&mut to, y_len),
-                    None => &mut *y,
+                let (y, is_kept) = match rest.first_mut() {
+                    Some(kept) if kept.is_empty() => (grown(&mut to, y_len), false),
+                    Some(kept) => (&mut kept[..y_len], true),
+                    None => (&mut *y, true),
                 };
                 let mut cx = Forward {
                     scratch: &mut space.scratch,
@@ -227,7 +227,7 @@ impl<T: Scalar> Step<'_, T> {
                 let x = View::new(self.graph.input_of(index).batch(n), x);
                 let y = ViewMut::new(node.output.batch(n), y);
                 node.methods::<T>().forward(&mut cx, &mut shard.works[k], x, y);
-                if !self.graph.is_kept(index, reach) {
+                if !is_kept {
                     std::mem::swap(&mut from, &mut to);
                 }
             }
