@@ -2,9 +2,11 @@
 
 mod early_stopping;
 mod monitor;
+mod reduce_lr_on_plateau;
 
 pub use early_stopping::EarlyStopping;
 pub use monitor::Mode;
+pub use reduce_lr_on_plateau::ReduceLROnPlateau;
 
 use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
 
@@ -196,4 +198,15 @@ impl<T: Scalar> Training<'_, T> {
             format!("there is no \"{monitor}\" to monitor; there are {}{help}", self.monitors().join(", ")),
         ))
     }
+}
+
+/// A model after a small training with a callback.
+#[cfg(test)]
+fn train_with(optimizer: crate::optimizers::SGD, epochs: usize, callback: impl Callback) -> Result<Model> {
+    use crate::prelude::{Dense, Fit, MeanSquaredError, Sequential, Tensor};
+
+    let (x, y): (Tensor, Tensor) = (Tensor::ones([4, 2]), Tensor::zeros([4, 1]));
+    let mut model = Sequential::new([2]).add(Dense::new(1)).compile(optimizer, MeanSquaredError, [])?;
+    model.fit(&x, &y, Fit::new().verbose(0).batch_size(2).epochs(epochs).callback(callback))?;
+    Ok(model)
 }
