@@ -1,11 +1,13 @@
 //! Callbacks: what watches a training and steers it, one file each.
 
+mod csv_logger;
 mod early_stopping;
 mod lambda_callback;
 mod learning_rate_scheduler;
 mod monitor;
 mod reduce_lr_on_plateau;
 
+pub use csv_logger::CSVLogger;
 pub use early_stopping::EarlyStopping;
 pub use lambda_callback::LambdaCallback;
 pub use learning_rate_scheduler::LearningRateScheduler;
