@@ -127,7 +127,6 @@ impl<T, C: Callback<T> + ?Sized> Callback<T> for &mut C {
 /// A training as its callbacks see it, and what they may do to it.
 pub struct Training<'a, T = f32> {
     pub(crate) model: &'a mut Model<T>,
-    pub(crate) history: &'a History,
     pub(crate) plan: &'a Plan,
     pub(crate) stop: &'a mut bool,
 }
@@ -156,7 +155,7 @@ impl<T: Scalar> Training<'_, T> {
 
     /// The epochs before this one.
     pub fn history(&self) -> &History {
-        self.history
+        self.model.history()
     }
 
     /// How many epochs were asked for.
