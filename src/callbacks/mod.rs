@@ -6,6 +6,7 @@ mod lambda_callback;
 mod learning_rate_scheduler;
 mod monitor;
 mod reduce_lr_on_plateau;
+mod terminate_on_nan;
 
 pub use csv_logger::CSVLogger;
 pub use early_stopping::EarlyStopping;
@@ -13,6 +14,7 @@ pub use lambda_callback::LambdaCallback;
 pub use learning_rate_scheduler::LearningRateScheduler;
 pub use monitor::Mode;
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use terminate_on_nan::TerminateOnNaN;
 
 use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
 
@@ -73,7 +75,7 @@ pub trait Callback<T = f32>: Send {
         Ok(())
     }
 
-    /// After the last epoch, or when the training was [stopped](Training::stop_training).
+    /// After the last epoch, or when the training was [stopped](Training::stop_training), but not when it ends with an error.
     fn on_train_end(&mut self, _training: &mut Training<T>) -> Result<()> {
         Ok(())
     }
@@ -81,6 +83,12 @@ pub trait Callback<T = f32>: Send {
     /// Whether the running means have to be computed for [`on_train_batch_end`](Callback::on_train_batch_end) of each step; without
     /// them, `logs` is empty there.
     fn needs_batch_logs(&self) -> bool {
+        false
+    }
+
+    /// Whether a loss, a gradient or a weight that is not finite ends the training as if it had been stopped, and not by
+    /// [`Error::NotFinite`]: [`TerminateOnNaN`].
+    fn terminates_on_nan(&self) -> bool {
         false
     }
 }
@@ -121,6 +129,10 @@ impl<T, C: Callback<T> + ?Sized> Callback<T> for &mut C {
 
     fn needs_batch_logs(&self) -> bool {
         (**self).needs_batch_logs()
+    }
+
+    fn terminates_on_nan(&self) -> bool {
+        (**self).terminates_on_nan()
     }
 }
 

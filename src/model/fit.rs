@@ -26,7 +26,8 @@ impl<T: Scalar> Model<T> {
     /// # Errors
     /// Before the first step: when the model is not compiled, `x` or `y` does not fit the model or the loss, there are no
     /// samples, a label is out of range, or an option is out of its range.
-    /// In a step: [`Error::NotFinite`], when the loss, a gradient or a weight becomes NaN or infinite.
+    /// In a step: [`Error::NotFinite`], when the loss, a gradient or a weight becomes NaN or infinite, unless a callback is
+    /// [`TerminateOnNaN`](crate::callbacks::TerminateOnNaN). And the errors of the callbacks.
     pub fn fit<'x, 'y>(
         &mut self,
         x: impl Into<Input<'x, T>>,
@@ -78,7 +79,7 @@ impl<T: Scalar> Model<T> {
             self.history = History { epochs: Vec::new(), warnings };
             callbacks.call(self, |callback, training| callback.on_train_begin(training))?;
             let mut trainer = Trainer::new(self, batch_size, options.seed);
-            for epoch in 0..options.epochs {
+            'epochs: for epoch in 0..options.epochs {
                 let start = Instant::now();
                 progress.epoch_begins(epoch);
                 callbacks.call(trainer.model, |callback, training| callback.on_epoch_begin(training, epoch))?;
@@ -88,7 +89,14 @@ impl<T: Scalar> Model<T> {
                     callbacks
                         .call(trainer.model, |callback, training| callback.on_train_batch_begin(training, step))?;
                     if let Err(what) = trainer.step(&objective, &samples, indices, &mut sums) {
-                        return Err(Error::NotFinite { what, epoch: epoch + 1, step: step + 1 });
+                        let error = Error::NotFinite { what, epoch: epoch + 1, step: step + 1 };
+                        if !callbacks.terminate_on_nan() {
+                            return Err(error);
+                        }
+                        let warning = error.to_string();
+                        progress.warn(&warning);
+                        trainer.model.history.warnings.push(warning);
+                        break 'epochs;
                     }
                     progress.step_done(step, || objective.means(&sums));
                     let logs = if callbacks.need_batch_logs() { objective.means(&sums) } else { Score::default() };
@@ -139,6 +147,10 @@ impl<'a, T: Scalar> Callbacks<'a, T> {
 
     fn need_batch_logs(&self) -> bool {
         self.callbacks.iter().any(|callback| callback.needs_batch_logs())
+    }
+
+    fn terminate_on_nan(&self) -> bool {
+        self.callbacks.iter().any(|callback| callback.terminates_on_nan())
     }
 
     /// Calls a method of each, in their order.
