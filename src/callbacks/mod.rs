@@ -2,10 +2,12 @@
 
 mod csv_logger;
 mod early_stopping;
+mod event_file;
 mod lambda_callback;
 mod learning_rate_scheduler;
 mod monitor;
 mod reduce_lr_on_plateau;
+mod tensorboard;
 mod terminate_on_nan;
 
 pub use csv_logger::CSVLogger;
@@ -14,6 +16,7 @@ pub use lambda_callback::LambdaCallback;
 pub use learning_rate_scheduler::LearningRateScheduler;
 pub use monitor::Mode;
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use tensorboard::TensorBoard;
 pub use terminate_on_nan::TerminateOnNaN;
 
 use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
