@@ -1,6 +1,6 @@
 """Reads what the callback TensorBoard has written with TensorBoard's own reader, and compares it with the CSVLogger's file.
 
-    python data-scripts/check_tensorboard.py LOGS LOG.CSV      # pip install tensorboard
+    python data-scripts/check_tensorboard.py LOGS LOG.CSV
 
 Both are of one training, whose callbacks were TensorBoard::new("LOGS") and CSVLogger::new("LOG.CSV"). The reader checks the checksums.
 """

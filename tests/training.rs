@@ -1,11 +1,6 @@
 //! What a model does in training besides following gradients: frozen layers, batch normalization, regularizers, constraints, callbacks.
 
-use cornu::{
-    callbacks::{Callback, EarlyStopping, LambdaCallback, Training},
-    gradcheck,
-    model::Epoch,
-    prelude::*,
-};
+use cornu::{gradcheck, prelude::*};
 
 fn task(n: usize) -> (Tensor, Labels) {
     let x = Tensor::random_normal([n, 8, 8, 1], 0.0, 1.0, 1);

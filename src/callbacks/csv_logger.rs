@@ -13,7 +13,7 @@ use crate::{Error, Result, Scalar, model::Epoch};
 /// for each epoch a line with its number, counted from 0, and all figures in the order of their names. The file is complete after each epoch.
 ///
 /// ```no_run
-/// use cornu::{callbacks::CSVLogger, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// let options: Fit = Fit::new().epochs(5).callback(CSVLogger::new("training.csv"));
 /// ```

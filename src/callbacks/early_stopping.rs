@@ -6,7 +6,7 @@ use crate::{Result, Scalar, model::Epoch};
 /// Ends a training when a figure has stopped becoming better, `keras.callbacks.EarlyStopping`.
 ///
 /// ```
-/// use cornu::{callbacks::EarlyStopping, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// let options: Fit = Fit::new()
 ///     .epochs(100)

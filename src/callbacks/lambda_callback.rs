@@ -8,7 +8,7 @@ use crate::{Result, Scalar, Score, model::Epoch};
 /// A callback made of closures, `keras.callbacks.LambdaCallback`. They are given what the methods of [`Callback`] of the same names are.
 ///
 /// ```
-/// use cornu::{callbacks::LambdaCallback, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// let (x, y) = (Tensor::random_normal([64, 3], 0.0, 1.0, 0), Tensor::zeros([64, 1]));
 /// let mut model = Sequential::new([3]).add(Dense::new(1)).compile(SGD::new(0.1), MeanSquaredError, [])?;

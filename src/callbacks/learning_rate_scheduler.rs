@@ -10,7 +10,7 @@ use crate::{Result, Scalar};
 /// What it is made of is given the epoch, counted from 0, and the rate so far:
 ///
 /// ```
-/// use cornu::{callbacks::LearningRateScheduler, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// let callback = LearningRateScheduler::new(|epoch, rate| if epoch < 10 { rate } else { rate * 0.9 });
 /// let options: Fit = Fit::new().epochs(20).callback(callback);

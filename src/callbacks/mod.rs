@@ -25,7 +25,7 @@ use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
 /// default; an error ends the training, and `fit` returns it.
 ///
 /// ```
-/// use cornu::{callbacks::{Callback, Training}, model::Epoch, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// /// Halves the learning rate after each epoch.
 /// struct Halve;

@@ -7,7 +7,7 @@ use crate::{Error, Result, Scalar, model::Epoch};
 /// that are not better, `rate = max(rate * factor, min_lr)`.
 ///
 /// ```
-/// use cornu::{callbacks::ReduceLROnPlateau, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// let options: Fit =
 ///     Fit::new().epochs(100).validation_split(0.1).callback(ReduceLROnPlateau::new().factor(0.2).patience(5).min_lr(1e-5));

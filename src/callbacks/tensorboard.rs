@@ -9,7 +9,7 @@ use crate::{Result, Scalar, Score, model::Epoch};
 /// of the training and of its validation, and `epoch_learning_rate`.
 ///
 /// ```no_run
-/// use cornu::{callbacks::TensorBoard, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// // Then: tensorboard --logdir logs
 /// let options: Fit = Fit::new().epochs(5).validation_split(0.1).callback(TensorBoard::new("logs"));

@@ -9,7 +9,7 @@ use super::Callback;
 /// the step. Either way the model keeps the weights with which the loss was finite last, which Keras's does not.
 ///
 /// ```
-/// use cornu::{callbacks::TerminateOnNaN, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// let (x, y) = (Tensor::from([[1.0]]), Tensor::from([[2.0]]));
 /// let mut model = Sequential::new([1]).add(Dense::new(1)).compile(SGD::new(1e3), MeanSquaredError, [])?;

@@ -1,10 +1,6 @@
 use std::{fs, slice};
 
-use cornu::{
-    callbacks::{Callback, EarlyStopping, Mode, ReduceLROnPlateau, Training},
-    model::Epoch,
-    prelude::*,
-};
+use cornu::{callbacks::Mode, prelude::*};
 use serde_json::{Map, Value};
 
 use crate::cases;
