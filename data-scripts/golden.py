@@ -17,9 +17,9 @@ os.environ |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "TF_CP
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import activations, initializers, layers, losses, metrics, optimizers
-from golden_cases import AUGMENTATIONS, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS, OPTIMIZERS, PREDICTIONS
-from golden_cases import SCHEDULES, SHAPES, STEPS, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
+from keras import activations, callbacks, initializers, layers, losses, metrics, optimizers
+from golden_cases import AUGMENTATIONS, CALLBACKS, FIGURES, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS
+from golden_cases import OPTIMIZERS, PREDICTIONS, SCHEDULES, SHAPES, STEPS, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
 from keras.src.initializers.random_initializers import compute_fans
 from safetensors.numpy import save_file
 
@@ -212,6 +212,40 @@ def initializer_case(dims):
     return values
 
 
+class Model:
+    """What a callback needs of a model."""
+
+    def __init__(self):
+        self.optimizer = optimizers.SGD(1.0)
+        self.stop_training = False
+
+    def get_weights(self):
+        return []
+
+
+def callback_case(name, arguments, figures):
+    """When a training with these figures stops and its best epoch, or the learning rate after each epoch."""
+    callback, model = getattr(callbacks, name)(**arguments), Model()
+    callback.set_model(model)
+    callback.on_train_begin()
+    rates = []
+    for epoch, figure in enumerate(figures):
+        callback.on_epoch_end(epoch, {"val_loss": float(figure)})
+        rates.append(float(model.optimizer.learning_rate))
+        if model.stop_training:
+            break
+    if name == "ReduceLROnPlateau":
+        return {"rates": rates}
+    return {"stopped_epoch": epoch if model.stop_training else None, "best_epoch": callback.best_epoch}
+
+
+def callback_rows():
+    for name, arguments in CALLBACKS:
+        for figures, values in FIGURES.items():
+            case = {"callback": name, "arguments": arguments, "figures": figures}
+            yield json.dumps(case | callback_case(name, arguments, values))
+
+
 def construct(source, module):
     """Evaluates a table's expression, such as "Conv2D(4, 3)", in a module of Keras."""
     return eval(source, vars(activations) | {"gelu_tanh": gelu_tanh, "without_decay": without_decay} | vars(module))
@@ -285,6 +319,11 @@ def main():
     save("schedules.safetensors", {name: schedule_case(source) for name, source in SCHEDULES})
     rows = [json.dumps(initializer_case(dims)) for dims in SHAPES]
     (GOLDEN / "initializers.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
+    figures = {name: [None if math.isnan(x) else float(x) for x in xs] for name, xs in FIGURES.items()}
+    rows = [f"  {json.dumps(name)}: {json.dumps(xs)}" for name, xs in figures.items()]
+    cases = ",\n".join(f"  {row}" for row in callback_rows())
+    figures = ",\n".join(rows)
+    (GOLDEN / "callbacks.json").write_text(f'{{"figures": {{\n{figures}\n}}, "cases": [\n{cases}\n]}}\n')
 
     write_readme(layer_cases, loss_cases, metric_cases)
 

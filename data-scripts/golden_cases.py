@@ -463,6 +463,55 @@ INITIALIZERS = {
 }
 TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at two sigma
 
+# --- callbacks --------------------------------------------------------------------------------------------------------
+
+NAN = math.nan
+# The monitored figure of each epoch. All are multiples of 1/16, so that float32 and float64 compare them alike; the random ones
+# have few values, so many ties, and a NaN in ten, but not the first.
+FIGURES = {
+    "falling": [1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125],
+    "rising": [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0],
+    "plateau": [1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25],
+    "small_steps": [1.0, 0.9375, 0.875, 0.8125, 0.75, 0.6875, 0.625, 0.5625],
+    "bumps": [1.0, 1.25, 0.75, 1.0, 1.0, 0.5, 0.75, 0.75, 0.75, 0.25, 0.5, 0.5],
+    "warm_up": [0.0625, 4.0, 3.0, 2.0, 2.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.03125],
+    "nan_inside": [1.0, NAN, 0.5, NAN, NAN, 0.25, NAN, NAN, NAN, 0.125],
+    "nan_first": [NAN, 1.0, 0.5, 0.25, 0.25, 0.125, 0.125, 0.125],
+    "long": [1.0] * 34,
+    **{f"random{seed}": np.random.default_rng(seed).integers(1, 9, 16) / 8 for seed in range(6)},
+}
+for seed in range(6):
+    figures = FIGURES[f"random{seed}"]
+    figures[1:][np.random.default_rng(100 + seed).random(len(figures) - 1) < 0.1] = NAN
+
+# (callback, arguments); each is given all figures
+CALLBACKS = [
+    ("EarlyStopping", {}),
+    ("EarlyStopping", {"patience": 1}),
+    ("EarlyStopping", {"patience": 3}),
+    ("EarlyStopping", {"patience": 2, "min_delta": 0.125}),
+    ("EarlyStopping", {"patience": 2, "min_delta": -0.25}),
+    ("EarlyStopping", {"patience": 2, "mode": "max"}),
+    ("EarlyStopping", {"patience": 3, "mode": "max", "min_delta": 0.125}),
+    ("EarlyStopping", {"patience": 2, "baseline": 0.5}),
+    ("EarlyStopping", {"patience": 1, "baseline": 0.0}),
+    ("EarlyStopping", {"patience": 2, "baseline": 0.625, "min_delta": 0.125, "mode": "max"}),
+    ("EarlyStopping", {"start_from_epoch": 2}),
+    ("EarlyStopping", {"start_from_epoch": 3, "patience": 2}),
+    ("EarlyStopping", {"start_from_epoch": 1, "patience": 2, "baseline": 0.75}),
+    ("ReduceLROnPlateau", {}),
+    ("ReduceLROnPlateau", {"patience": 0}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5, "cooldown": 1}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.25, "cooldown": 3}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5, "min_lr": 0.375}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5, "min_delta": 0.125}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5, "mode": "max"}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5, "mode": "max", "min_delta": 0.125, "cooldown": 1}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.0}),
+]
+
 # --- trajectory ------------------------------------------------------------------------------------------------------
 
 

@@ -1,11 +1,14 @@
 //! What most programs need: `use cornu::prelude::*;`.
 //!
-//! Models: the layers, losses and optimizers, what they are given and what they report. Layers,
-//! losses and optimizers of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
+//! Models: the layers, losses, optimizers and callbacks, what they are given and what they report. Layers, losses, optimizers
+//! and callbacks of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
 
 pub use crate::{
     Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, Regularizer, Score, Sequential,
     Shape, Tensor,
+    callbacks::{
+        CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
+    },
     datasets::{self, Split},
     layers::{
         AveragePooling1D, AveragePooling2D, BatchNormalization, Conv1D, Conv2D, Conv2DTranspose, Cropping2D, Dense,
@@ -29,8 +32,10 @@ pub use crate::{
 };
 pub use crate::{
     Scalar,
+    callbacks::{Callback, Training},
     layers::{Backward, Build, Forward, Layer, LayerConfig, Scope, Taped},
     losses::{Loss, Target, TargetKind},
+    model::Epoch,
     optimizers::{Base, Optimizer, schedules::Schedule},
     params::ParamId,
     tensor::{View, ViewMut},

@@ -1,7 +1,7 @@
 //! [`Monitor`]: a figure of each epoch, and whether it has become better.
 
 use super::Training;
-use crate::{Result, Scalar, model::Epoch};
+use crate::{Error, Result, Scalar, model::Epoch};
 
 /// Whether a figure should fall or rise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +35,12 @@ impl Monitor {
 
     /// Forgets what was, and checks that the figure exists.
     pub fn begin<T: Scalar>(&mut self, callback: &'static str, training: &Training<T>) -> Result<()> {
+        if !self.min_delta.is_finite() {
+            return Err(Error::argument(
+                callback,
+                format!("min_delta must be a finite number, got {}", self.min_delta),
+            ));
+        }
         self.best = None;
         training.check_monitor(callback, &self.name)
     }
