@@ -107,16 +107,18 @@ fn what_does_not_fit_is_an_error_at_compile() {
         &["f1_score", "(classes,)", "(2, 2, 4)", "Flatten"],
     );
     expect(of_values(classes(), AUC::new().num_thresholds(1).into()), &["auc: num_thresholds", "at least 2", "got 1"]);
-    for classes_ in [0, 1, 3, 5] {
-        let words = ["mean_io_u: num_classes", "last axis, 4", &format!("got {classes_}")];
-        expect(of_values(image(), MeanIoU::new(classes_).into()), &words);
+    for num_classes in [0, 1, 3, 5] {
+        let words = ["mean_io_u: num_classes", "last axis, 4", &format!("got {num_classes}")];
+        expect(of_values(image(), MeanIoU::new(num_classes).into()), &words);
     }
     expect(of_values(image(), MeanIoU::new(4).ignore_class(4).into()), &["ignore_class", "classes, 4", "got 4"]);
     expect(of_labels(classes(), R2Score::new().into()), &["r2_score", "takes labels", "Accuracy"]);
     expect(of_values(image(), R2Score::new().into()), &["r2_score", "(values,)", "(2, 2, 4)", "Flatten"]);
     expect(of_labels(classes(), Metric::CosineSimilarity), &["cosine_similarity", "takes labels", "Accuracy"]);
 
-    for metric in [Precision::new().into(), Recall::new().into(), AUC::new().into(), MeanIoU::new(4).into()] {
+    let of_images: [Metric; 4] =
+        [Precision::new().into(), Recall::new().into(), AUC::new().into(), MeanIoU::new(4).into()];
+    for metric in of_images {
         expect(of_labels(image(), metric.clone()), &["one label a sample", "(2, 2, 4)"]);
         image().compile(SGD::default(), MeanSquaredError, [metric]).unwrap();
     }
