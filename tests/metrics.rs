@@ -115,13 +115,6 @@ fn what_does_not_fit_is_an_error_at_compile() {
     expect(of_labels(classes(), R2Score::new().into()), &["r2_score", "takes labels", "Accuracy"]);
     expect(of_values(image(), R2Score::new().into()), &["r2_score", "(values,)", "(2, 2, 4)", "Flatten"]);
     expect(of_labels(classes(), Metric::CosineSimilarity), &["cosine_similarity", "takes labels", "Accuracy"]);
-
-    let of_images: [Metric; 4] =
-        [Precision::new().into(), Recall::new().into(), AUC::new().into(), MeanIoU::new(4).into()];
-    for metric in of_images {
-        expect(of_labels(image(), metric.clone()), &["one label a sample", "(2, 2, 4)"]);
-        image().compile(SGD::default(), MeanSquaredError, [metric]).unwrap();
-    }
 }
 
 #[test]

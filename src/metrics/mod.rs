@@ -318,7 +318,7 @@ mod tests {
     fn metrics_that_do_not_fit_are_errors() {
         use TargetKind::{Labels, Values};
         let f1 = F1Score::new(Averaging::Macro).threshold(0.5);
-        let wrong: [(_, _, Shape); 14] = [
+        let wrong: [(_, _, Shape); 16] = [
             (Metric::TopKAccuracy(0), Labels, [10].into()),
             (Metric::TopKAccuracy(11), Labels, [10].into()),
             (Metric::TopKAccuracy(5), Labels, [4, 10].into()),
@@ -332,12 +332,14 @@ mod tests {
             (Metric::Accuracy, Labels, [4, 10].into()),
             (Precision::new().into(), Labels, [1].into()),
             (AUC::new().into(), Labels, [1].into()),
-            (f1.into(), Labels, [1].into()),
+            (f1.clone().into(), Labels, [1].into()),
+            (Recall::new().into(), Labels, [2, 2, 4].into()),
+            (MeanIoU::new(4).into(), Labels, [2, 4].into()),
         ];
         for (metric, kind, output) in wrong {
             assert!(metric.check(kind, output).is_err(), "{metric:?} of {kind:?} on {output}");
         }
-        let right: [(_, _, Shape); 10] = [
+        let right: [(_, _, Shape); 15] = [
             (Metric::Accuracy, Labels, [10].into()),
             (Metric::Accuracy, Labels, [1].into()),
             (Metric::Accuracy, Values, [4, 10].into()),
@@ -348,6 +350,11 @@ mod tests {
             (Metric::CategoricalAccuracy, Values, [2, 2].into()),
             (Metric::BinaryAccuracy, Values, [5].into()),
             (Metric::MeanSquaredError, Values, [4, 4, 3].into()),
+            (f1.into(), Values, [1].into()),
+            (Precision::new().class_id(1).into(), Labels, [2].into()),
+            (AUC::new().into(), Values, [2, 2, 4].into()),
+            (MeanIoU::new(4).into(), Values, [2, 4].into()),
+            (R2Score::new().into(), Values, ().into()),
         ];
         for (metric, kind, output) in right {
             assert_eq!(metric.check(kind, output), Ok(()), "{metric:?} of {kind:?} on {output}");
