@@ -189,10 +189,14 @@ def schedule_case(source):
 
 
 def metric_case(source, y_true, y_pred):
+    """The metric after batches of 4 samples, the last of which may be smaller."""
     y_true, y_pred = np.array(y_true), np.array(y_pred, np.float32)
     if y_true.dtype != np.int32:
         y_true = y_true.astype(np.float32)
-    return {"y_true": y_true, "y_pred": y_pred, "value": construct(source, metrics)(y_true, y_pred)}
+    metric = construct(source, metrics)
+    for start in range(0, len(y_true), 4):
+        metric.update_state(y_true[start : start + 4], y_pred[start : start + 4])
+    return {"y_true": y_true, "y_pred": y_pred, "value": np.float32(metric.result())}
 
 
 def initializer_case(dims):

@@ -435,6 +435,49 @@ REALS = [[1, 2], [3, 4], [-1, 0.5]], [[0.5, 2.5], [3, 1], [1, -0.5]]
 LABELS = np.array([2, 4, 5, 1, 5, 3], np.int32)
 ONE_HOT = np.eye(6)[LABELS]
 
+
+def guess(seed, truth, noise):
+    """Predictions between 0 and 1 that are the better the smaller the noise."""
+    truth = np.array(truth)
+    return (1 - noise) * truth + noise * np.random.default_rng(seed).random(truth.shape)
+
+
+CLASS_OF_EACH = np.array([i * i % 13 % 4 for i in range(42)], np.int32)
+CLASS_ROWS = np.eye(5)[CLASS_OF_EACH]  # the last class has no sample
+GUESSED = CLASS_ROWS, guess(0, CLASS_ROWS, 0.6)
+MANY_BITS = [[i % 3 == 0, i % 5 < 2, i % 7 > 1] for i in range(42)]
+MANY = MANY_BITS, guess(1, MANY_BITS, 0.7)
+PIXELS = np.eye(3)[[[[i % 3, i % 2], [0, i % 5 % 3]] for i in range(10)]]
+IMAGES = PIXELS, guess(2, PIXELS, 0.6)
+EDGES = [[0], [1], [0], [1], [0], [1], [1], [0]], [[0], [0], [0.25], [0.5], [0.5], [1], [1.5], [-0.5]]
+ALL = [[1]] * 9, [[i / 10] for i in range(1, 10)]
+NONE = [[0]] * 9, [[i / 20] for i in range(1, 10)]
+POINTS = np.random.default_rng(3).standard_normal((2, 11, 3))
+LINES = np.random.default_rng(4).standard_normal((2, 11, 3)) + [[i, 30 - i, i % 3] for i in range(11)]
+
+COUNTS = [
+    ("", "", MANY),
+    ("_threshold", "thresholds=0.3", MANY),
+    ("_class", "class_id=2", GUESSED),
+    ("_class_absent", "class_id=4", GUESSED),
+    ("_images", "class_id=1", IMAGES),
+    ("_top2", "top_k=2", GUESSED),
+    ("_top2_ties", "top_k=2", (ONE_HOT, TIES)),
+    ("_top3_threshold", "top_k=3, class_id=1, thresholds=0.25", GUESSED),
+    ("_none", "", NONE),
+]
+AREAS = [
+    ("", "", MANY),
+    ("_classes", "", GUESSED),
+    ("_few", ", num_thresholds=5", MANY),
+    ("_two", ", num_thresholds=2", MANY),
+    ("_edges", ", num_thresholds=5", EDGES),
+    ("_logits", ", from_logits=True", (MANY[0], 8 * MANY[1] - 4)),
+    ("_all", "", ALL),
+    ("_none", "", NONE),
+]
+AVERAGES = ("macro", "micro", "weighted")
+
 # (case, metric, y_true, y_pred)
 METRICS = [
     ("accuracy_sparse", "SparseCategoricalAccuracy()", LABELS, SCORES),
@@ -447,6 +490,26 @@ METRICS = [
     *((f"top{k}_categorical", f"TopKCategoricalAccuracy(k={k})", ONE_HOT, SCORES) for k in (1, 2, 5)),
     ("mse", "MeanSquaredError()", *REALS),
     ("mae", "MeanAbsoluteError()", *REALS),
+    ("cosine_similarity", "CosineSimilarity()", *POINTS),
+    ("cosine_similarity_zeros", "CosineSimilarity()", [[0, 0], [3, 4], [1, 1]], [[1, 2], [0, 0], [1, 0]]),
+    ("cosine_similarity_images", "CosineSimilarity()", *IMAGES),
+    *((f"precision{name}", f"Precision({arguments})", *data) for name, arguments, data in COUNTS),
+    *((f"recall{name}", f"Recall({arguments})", *data) for name, arguments, data in COUNTS),
+    *((f"f1_{average}", f"F1Score('{average}')", *GUESSED) for average in AVERAGES),
+    *((f"f1_{average}_ties", f"F1Score('{average}')", ONE_HOT, TIES) for average in AVERAGES),
+    *((f"f1_{average}_threshold", f"F1Score('{average}', threshold=0.4)", *MANY) for average in AVERAGES),
+    ("f1_macro_zeros", "F1Score('macro')", [[1, 0], [0, 1]], [[0, 0], [0, 0.5]]),
+    ("f1_weighted_none", "F1Score('weighted', threshold=0.4)", *NONE),
+    *((f"auc_roc{name}", f"AUC(curve='ROC'{arguments})", *data) for name, arguments, data in AREAS),
+    *((f"auc_pr{name}", f"AUC(curve='PR'{arguments})", *data) for name, arguments, data in AREAS),
+    ("mean_iou", "MeanIoU(5, sparse_y_pred=False)", CLASS_OF_EACH, GUESSED[1]),
+    ("mean_iou_6_ties", "MeanIoU(6, sparse_y_pred=False)", LABELS, TIES),
+    ("mean_iou_ignore", "MeanIoU(5, ignore_class=1, sparse_y_pred=False)", CLASS_OF_EACH, GUESSED[1]),
+    ("mean_iou_one_hot", "OneHotMeanIoU(5, sparse_y_pred=False)", *GUESSED),
+    ("mean_iou_images", "OneHotMeanIoU(3, sparse_y_pred=False)", *IMAGES),
+    ("r2", "R2Score()", *LINES),
+    ("r2_bad", "R2Score()", *POINTS),
+    ("r2_constant", "R2Score()", *ALL),
 ]
 
 # --- initializers -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 //! What most programs need: `use cornu::prelude::*;`.
 //!
-//! Models: the layers, losses, optimizers and callbacks, what they are given and what they report. Layers, losses, optimizers
-//! and callbacks of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
+//! Models: the layers, losses, metrics, optimizers and callbacks, what they are given and what they report. Layers, losses, metrics,
+//! optimizers and callbacks of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
 
 pub use crate::{
     Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, Regularizer, Score, Sequential,
@@ -22,6 +22,7 @@ pub use crate::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,
         SparseCategoricalCrossentropy,
     },
+    metrics::{AUC, Averaging, ConfusionMatrix, Curve, F1Score, MeanIoU, Precision, R2Score, Recall},
     optimizers::{
         Adadelta, Adagrad, Adam, AdamW, Adamax, BIASES_AND_NORMALIZATION, Lion, Nadam, RMSprop, SGD,
         schedules::{
@@ -35,6 +36,7 @@ pub use crate::{
     callbacks::{Callback, Training},
     layers::{Backward, Build, Forward, Layer, LayerConfig, Scope, Taped},
     losses::{Loss, Target, TargetKind},
+    metrics::StatefulMetric,
     model::Epoch,
     optimizers::{Base, Optimizer, schedules::Schedule},
     params::ParamId,

@@ -83,7 +83,7 @@ fn layer_fails(layer: impl LayerConfig, kind: Kind, words: &[&str]) {
 #[track_caller]
 fn compile_fails(optimizer: impl Optimizer, loss: impl Loss, metrics: &[Metric], words: &[&str]) {
     let plan = Sequential::new([3]).add(Dense::new(4).activation(Activation::Softmax));
-    fails(plan.compile(optimizer, loss, metrics.iter().copied()), Kind::Argument, words);
+    fails(plan.compile(optimizer, loss, metrics.iter().cloned()), Kind::Argument, words);
 }
 
 #[track_caller]

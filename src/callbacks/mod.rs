@@ -188,6 +188,11 @@ impl<T: Scalar> Training<'_, T> {
         &self.plan.monitors
     }
 
+    /// Whether more of a figure of [`monitors`](Training::monitors) is better: of metrics that [rise](crate::Metric::rises).
+    pub fn rises(&self, monitor: &str) -> bool {
+        self.model.compiled("rises").is_ok_and(|compiled| compiled.objective.rises(monitor))
+    }
+
     /// Ends the training after this epoch.
     pub fn stop_training(&mut self) {
         *self.stop = true;

@@ -316,7 +316,7 @@ impl<T: Scalar> Model<T> {
         Ok(())
     }
 
-    pub(super) fn compiled(&self, method: &'static str) -> Result<&Compiled<T>> {
+    pub(crate) fn compiled(&self, method: &'static str) -> Result<&Compiled<T>> {
         self.compiled.as_ref().ok_or(Error::NotCompiled { method })
     }
 
