@@ -109,7 +109,7 @@ mod tests {
         let mut model = Sequential::new([2]).add(Dense::new(1)).compile(
             SGD::new(0.1),
             MeanSquaredError,
-            [Metric::MeanAbsoluteError],
+            [Metric::MeanSquaredError, Metric::MeanAbsoluteError],
         )?;
         let options = Fit::new().verbose(0).epochs(epochs).callback(callback);
         model.fit(&x, &y, if split { options.validation_split(0.5) } else { options })
@@ -126,11 +126,11 @@ mod tests {
         fs::write(&path, "of another training").unwrap();
         let history = train(2, true, CSVLogger::new(&path).separator(';')).unwrap();
         let lines = read(&path);
-        assert_eq!(lines[0], "epoch;loss;mae;val_loss;val_mae");
+        assert_eq!(lines[0], "epoch;loss;mae;mse;val_loss;val_mae;val_mse");
         assert_eq!(lines.len(), 3);
         for (i, (line, epoch)) in lines[1..].iter().zip(&history.epochs).enumerate() {
             let cells: Vec<f64> = line.split(';').map(|cell| cell.parse().unwrap()).collect();
-            let figures = ["loss", "mae", "val_loss", "val_mae"].map(|name| epoch.get(name).unwrap());
+            let figures = ["loss", "mae", "mse", "val_loss", "val_mae", "val_mse"].map(|name| epoch.get(name).unwrap());
             assert_eq!(cells[0], i as f64);
             assert_eq!(cells[1..], figures);
         }
@@ -148,9 +148,10 @@ mod tests {
         assert_eq!(begins, ["epoch", "0", "1", "0"]);
 
         let error = train(1, true, logger).unwrap_err().to_string();
-        for words in
-            [path.to_str().unwrap(), "expected the columns epoch,loss,mae,val_loss,val_mae, got epoch,loss,mae"]
-        {
+        for words in [
+            path.to_str().unwrap(),
+            "expected the columns epoch,loss,mae,mse,val_loss,val_mae,val_mse, got epoch,loss,mae,mse",
+        ] {
             assert!(error.contains(words), "{error}");
         }
         assert_eq!(read(&path), lines);
