@@ -17,9 +17,9 @@ os.environ |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "TF_CP
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import activations, initializers, layers, losses, metrics, optimizers
-from golden_cases import AUGMENTATIONS, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS, OPTIMIZERS, PREDICTIONS
-from golden_cases import SCHEDULES, SHAPES, STEPS, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
+from keras import activations, callbacks, initializers, layers, losses, metrics, optimizers
+from golden_cases import AUGMENTATIONS, CALLBACKS, FIGURES, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS
+from golden_cases import OPTIMIZERS, PREDICTIONS, SCHEDULES, SHAPES, STEPS, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
 from keras.src.initializers.random_initializers import compute_fans
 from safetensors.numpy import save_file
 
@@ -189,10 +189,14 @@ def schedule_case(source):
 
 
 def metric_case(source, y_true, y_pred):
+    """The metric after batches of 4 samples, the last of which may be smaller."""
     y_true, y_pred = np.array(y_true), np.array(y_pred, np.float32)
     if y_true.dtype != np.int32:
         y_true = y_true.astype(np.float32)
-    return {"y_true": y_true, "y_pred": y_pred, "value": construct(source, metrics)(y_true, y_pred)}
+    metric = construct(source, metrics)
+    for start in range(0, len(y_true), 4):
+        metric.update_state(y_true[start : start + 4], y_pred[start : start + 4])
+    return {"y_true": y_true, "y_pred": y_pred, "value": np.float32(metric.result())}
 
 
 def initializer_case(dims):
@@ -210,6 +214,40 @@ def initializer_case(dims):
             bound = 2 * values.setdefault(f"{name}_stddev", math.sqrt(variance) / TRUNCATED_STD)
         assert 0.99 * bound < abs(sample).max() <= 1.000001 * bound, (name, dims, abs(sample).max(), bound)
     return values
+
+
+class Model:
+    """What a callback needs of a model."""
+
+    def __init__(self):
+        self.optimizer = optimizers.SGD(1.0)
+        self.stop_training = False
+
+    def get_weights(self):
+        return []
+
+
+def callback_case(name, arguments, figures):
+    """When a training with these figures stops and its best epoch, or the learning rate after each epoch."""
+    callback, model = getattr(callbacks, name)(**arguments), Model()
+    callback.set_model(model)
+    callback.on_train_begin()
+    rates = []
+    for epoch, figure in enumerate(figures):
+        callback.on_epoch_end(epoch, {"val_loss": float(figure)})
+        rates.append(float(model.optimizer.learning_rate))
+        if model.stop_training:
+            break
+    if name == "ReduceLROnPlateau":
+        return {"rates": rates}
+    return {"stopped_epoch": epoch if model.stop_training else None, "best_epoch": callback.best_epoch}
+
+
+def callback_rows():
+    for name, arguments in CALLBACKS:
+        for figures, values in FIGURES.items():
+            case = {"callback": name, "arguments": arguments, "figures": figures}
+            yield json.dumps(case | callback_case(name, arguments, values))
 
 
 def construct(source, module):
@@ -285,6 +323,11 @@ def main():
     save("schedules.safetensors", {name: schedule_case(source) for name, source in SCHEDULES})
     rows = [json.dumps(initializer_case(dims)) for dims in SHAPES]
     (GOLDEN / "initializers.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
+    figures = {name: [None if math.isnan(x) else float(x) for x in xs] for name, xs in FIGURES.items()}
+    rows = [f"  {json.dumps(name)}: {json.dumps(xs)}" for name, xs in figures.items()]
+    cases = ",\n".join(f"  {row}" for row in callback_rows())
+    figures = ",\n".join(rows)
+    (GOLDEN / "callbacks.json").write_text(f'{{"figures": {{\n{figures}\n}}, "cases": [\n{cases}\n]}}\n')
 
     write_readme(layer_cases, loss_cases, metric_cases)
 

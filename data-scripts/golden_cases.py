@@ -435,6 +435,49 @@ REALS = [[1, 2], [3, 4], [-1, 0.5]], [[0.5, 2.5], [3, 1], [1, -0.5]]
 LABELS = np.array([2, 4, 5, 1, 5, 3], np.int32)
 ONE_HOT = np.eye(6)[LABELS]
 
+
+def guess(seed, truth, noise):
+    """Predictions between 0 and 1 that are the better the smaller the noise."""
+    truth = np.array(truth)
+    return (1 - noise) * truth + noise * np.random.default_rng(seed).random(truth.shape)
+
+
+CLASS_OF_EACH = np.array([i * i % 13 % 4 for i in range(42)], np.int32)
+CLASS_ROWS = np.eye(5)[CLASS_OF_EACH]  # the last class has no sample
+GUESSED = CLASS_ROWS, guess(0, CLASS_ROWS, 0.6)
+MANY_BITS = [[i % 3 == 0, i % 5 < 2, i % 7 > 1] for i in range(42)]
+MANY = MANY_BITS, guess(1, MANY_BITS, 0.7)
+PIXELS = np.eye(3)[[[[i % 3, i % 2], [0, i % 5 % 3]] for i in range(10)]]
+IMAGES = PIXELS, guess(2, PIXELS, 0.6)
+EDGES = [[0], [1], [0], [1], [0], [1], [1], [0]], [[0], [0], [0.25], [0.5], [0.5], [1], [1.5], [-0.5]]
+ALL = [[1]] * 9, [[i / 10] for i in range(1, 10)]
+NONE = [[0]] * 9, [[i / 20] for i in range(1, 10)]
+POINTS = np.random.default_rng(3).standard_normal((2, 11, 3))
+LINES = np.random.default_rng(4).standard_normal((2, 11, 3)) + [[i, 30 - i, i % 3] for i in range(11)]
+
+COUNTS = [
+    ("", "", MANY),
+    ("_threshold", "thresholds=0.3", MANY),
+    ("_class", "class_id=2", GUESSED),
+    ("_class_absent", "class_id=4", GUESSED),
+    ("_images", "class_id=1", IMAGES),
+    ("_top2", "top_k=2", GUESSED),
+    ("_top2_ties", "top_k=2", (ONE_HOT, TIES)),
+    ("_top3_threshold", "top_k=3, class_id=1, thresholds=0.25", GUESSED),
+    ("_none", "", NONE),
+]
+AREAS = [
+    ("", "", MANY),
+    ("_classes", "", GUESSED),
+    ("_few", ", num_thresholds=5", MANY),
+    ("_two", ", num_thresholds=2", MANY),
+    ("_edges", ", num_thresholds=5", EDGES),
+    ("_logits", ", from_logits=True", (MANY[0], 8 * MANY[1] - 4)),
+    ("_all", "", ALL),
+    ("_none", "", NONE),
+]
+AVERAGES = ("macro", "micro", "weighted")
+
 # (case, metric, y_true, y_pred)
 METRICS = [
     ("accuracy_sparse", "SparseCategoricalAccuracy()", LABELS, SCORES),
@@ -447,6 +490,26 @@ METRICS = [
     *((f"top{k}_categorical", f"TopKCategoricalAccuracy(k={k})", ONE_HOT, SCORES) for k in (1, 2, 5)),
     ("mse", "MeanSquaredError()", *REALS),
     ("mae", "MeanAbsoluteError()", *REALS),
+    ("cosine_similarity", "CosineSimilarity()", *POINTS),
+    ("cosine_similarity_zeros", "CosineSimilarity()", [[0, 0], [3, 4], [1, 1]], [[1, 2], [0, 0], [1, 0]]),
+    ("cosine_similarity_images", "CosineSimilarity()", *IMAGES),
+    *((f"precision{name}", f"Precision({arguments})", *data) for name, arguments, data in COUNTS),
+    *((f"recall{name}", f"Recall({arguments})", *data) for name, arguments, data in COUNTS),
+    *((f"f1_{average}", f"F1Score('{average}')", *GUESSED) for average in AVERAGES),
+    *((f"f1_{average}_ties", f"F1Score('{average}')", ONE_HOT, TIES) for average in AVERAGES),
+    *((f"f1_{average}_threshold", f"F1Score('{average}', threshold=0.4)", *MANY) for average in AVERAGES),
+    ("f1_macro_zeros", "F1Score('macro')", [[1, 0], [0, 1]], [[0, 0], [0, 0.5]]),
+    ("f1_weighted_none", "F1Score('weighted', threshold=0.4)", *NONE),
+    *((f"auc_roc{name}", f"AUC(curve='ROC'{arguments})", *data) for name, arguments, data in AREAS),
+    *((f"auc_pr{name}", f"AUC(curve='PR'{arguments})", *data) for name, arguments, data in AREAS),
+    ("mean_iou", "MeanIoU(5, sparse_y_pred=False)", CLASS_OF_EACH, GUESSED[1]),
+    ("mean_iou_6_ties", "MeanIoU(6, sparse_y_pred=False)", LABELS, TIES),
+    ("mean_iou_ignore", "MeanIoU(5, ignore_class=1, sparse_y_pred=False)", CLASS_OF_EACH, GUESSED[1]),
+    ("mean_iou_one_hot", "OneHotMeanIoU(5, sparse_y_pred=False)", *GUESSED),
+    ("mean_iou_images", "OneHotMeanIoU(3, sparse_y_pred=False)", *IMAGES),
+    ("r2", "R2Score()", *LINES),
+    ("r2_bad", "R2Score()", *POINTS),
+    ("r2_constant", "R2Score()", *ALL),
 ]
 
 # --- initializers -----------------------------------------------------------------------------------------------------
@@ -462,6 +525,55 @@ INITIALIZERS = {
     "lecun_normal": (1, "in", "truncated_normal"),
 }
 TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at two sigma
+
+# --- callbacks --------------------------------------------------------------------------------------------------------
+
+NAN = math.nan
+# The monitored figure of each epoch. All are multiples of 1/16, so that float32 and float64 compare them alike; the random ones
+# have few values, so many ties, and a NaN in ten, but not the first.
+FIGURES = {
+    "falling": [1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125],
+    "rising": [0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0],
+    "plateau": [1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25],
+    "small_steps": [1.0, 0.9375, 0.875, 0.8125, 0.75, 0.6875, 0.625, 0.5625],
+    "bumps": [1.0, 1.25, 0.75, 1.0, 1.0, 0.5, 0.75, 0.75, 0.75, 0.25, 0.5, 0.5],
+    "warm_up": [0.0625, 4.0, 3.0, 2.0, 2.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.03125],
+    "nan_inside": [1.0, NAN, 0.5, NAN, NAN, 0.25, NAN, NAN, NAN, 0.125],
+    "nan_first": [NAN, 1.0, 0.5, 0.25, 0.25, 0.125, 0.125, 0.125],
+    "long": [1.0] * 34,
+    **{f"random{seed}": np.random.default_rng(seed).integers(1, 9, 16) / 8 for seed in range(6)},
+}
+for seed in range(6):
+    figures = FIGURES[f"random{seed}"]
+    figures[1:][np.random.default_rng(100 + seed).random(len(figures) - 1) < 0.1] = NAN
+
+# (callback, arguments); each is given all figures
+CALLBACKS = [
+    ("EarlyStopping", {}),
+    ("EarlyStopping", {"patience": 1}),
+    ("EarlyStopping", {"patience": 3}),
+    ("EarlyStopping", {"patience": 2, "min_delta": 0.125}),
+    ("EarlyStopping", {"patience": 2, "min_delta": -0.25}),
+    ("EarlyStopping", {"patience": 2, "mode": "max"}),
+    ("EarlyStopping", {"patience": 3, "mode": "max", "min_delta": 0.125}),
+    ("EarlyStopping", {"patience": 2, "baseline": 0.5}),
+    ("EarlyStopping", {"patience": 1, "baseline": 0.0}),
+    ("EarlyStopping", {"patience": 2, "baseline": 0.625, "min_delta": 0.125, "mode": "max"}),
+    ("EarlyStopping", {"start_from_epoch": 2}),
+    ("EarlyStopping", {"start_from_epoch": 3, "patience": 2}),
+    ("EarlyStopping", {"start_from_epoch": 1, "patience": 2, "baseline": 0.75}),
+    ("ReduceLROnPlateau", {}),
+    ("ReduceLROnPlateau", {"patience": 0}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5, "cooldown": 1}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.25, "cooldown": 3}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.5, "min_lr": 0.375}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5, "min_delta": 0.125}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5, "mode": "max"}),
+    ("ReduceLROnPlateau", {"patience": 2, "factor": 0.5, "mode": "max", "min_delta": 0.125, "cooldown": 1}),
+    ("ReduceLROnPlateau", {"patience": 1, "factor": 0.0}),
+]
 
 # --- trajectory ------------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::{History, Shape};
+use crate::Shape;
 
 /// A `Result` whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -44,7 +44,7 @@ pub enum Error {
         method: &'static str,
     },
     /// A training step gave a loss, a gradient or weights that are NaN or infinite. The model keeps the weights with which
-    /// the loss was finite last, and its optimizer starts anew.
+    /// the loss was finite last, and the [`history`](crate::Model::history) of the epochs before; its optimizer starts anew.
     NotFinite {
         /// `"loss"`, `"gradient"` or `"weights"`.
         what: &'static str,
@@ -52,8 +52,6 @@ pub enum Error {
         epoch: usize,
         /// The step of the epoch, counted from 1.
         step: usize,
-        /// The epochs that were finished.
-        history: Box<History>,
     },
     /// A file is not what its format demands.
     Format {
@@ -121,7 +119,7 @@ impl fmt::Display for Error {
             Error::NotCompiled { method } => {
                 write!(f, "{method}: the model is not compiled; call compile(optimizer, loss, metrics) first")
             }
-            Error::NotFinite { what, epoch, step, .. } => write!(
+            Error::NotFinite { what, epoch, step } => write!(
                 f,
                 "fit: the {what} became NaN or infinite in epoch {epoch}, step {step}; the model keeps the weights with which \
                  the loss was finite last. Lower the learning rate, or look for NaN, infinity and unscaled values in the data"

@@ -68,7 +68,7 @@
 //! | activations | [`Activation`] |
 //! | weights: first values, penalties, limits | [`Initializer`], [`Regularizer`], [`Constraint`] |
 //! | what watches and steers a training | [`callbacks`] |
-//! | losses and metrics | [`losses`], [`Metric`] |
+//! | losses and metrics | [`losses`], [`Metric`], [`metrics`] |
 //! | optimizers, and schedules of their rates | [`optimizers`], [`optimizers::schedules`] |
 //! | arrays and classes | [`tensor`], [`Tensor`], [`Labels`], [`Shape`] |
 //! | data sets and their files | [`datasets`], [`data::idx`] |

@@ -1,11 +1,14 @@
 //! What most programs need: `use cornu::prelude::*;`.
 //!
-//! Models: the layers, losses and optimizers, what they are given and what they report. Layers,
-//! losses and optimizers of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
+//! Models: the layers, losses, metrics, optimizers and callbacks, what they are given and what they report. Layers, losses, metrics,
+//! optimizers and callbacks of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
 
 pub use crate::{
     Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, Regularizer, Score, Sequential,
     Shape, Tensor,
+    callbacks::{
+        CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
+    },
     datasets::{self, Split},
     layers::{
         AveragePooling1D, AveragePooling2D, BatchNormalization, Conv1D, Conv2D, Conv2DTranspose, Cropping2D, Dense,
@@ -19,6 +22,7 @@ pub use crate::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,
         SparseCategoricalCrossentropy,
     },
+    metrics::{AUC, Averaging, ConfusionMatrix, Curve, F1Score, MeanIoU, Precision, R2Score, Recall},
     optimizers::{
         Adadelta, Adagrad, Adam, AdamW, Adamax, BIASES_AND_NORMALIZATION, Lion, Nadam, RMSprop, SGD,
         schedules::{
@@ -29,8 +33,11 @@ pub use crate::{
 };
 pub use crate::{
     Scalar,
+    callbacks::{Callback, Training},
     layers::{Backward, Build, Forward, Layer, LayerConfig, Scope, Taped},
     losses::{Loss, Target, TargetKind},
+    metrics::StatefulMetric,
+    model::Epoch,
     optimizers::{Base, Optimizer, schedules::Schedule},
     params::ParamId,
     tensor::{View, ViewMut},

@@ -55,13 +55,19 @@ fn allocations(steps: usize, optimizer: impl Optimizer) -> usize {
                 .kernel_constraint(Constraint::max_norm(3.0)),
         )
         .add(Dense::new(4).activation(Activation::Softmax))
-        .compile(optimizer, SparseCategoricalCrossentropy::default(), [Metric::Accuracy])
+        .compile(optimizer, SparseCategoricalCrossentropy::default(), metrics())
         .unwrap();
     let options = || Fit::new().batch_size(64).verbose(0);
     model.fit(&x, &y, options()).unwrap();
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     model.fit(&x, &y, options()).unwrap();
     ALLOCATIONS.load(Ordering::Relaxed) - before
+}
+
+fn metrics() -> [Metric; 6] {
+    let f1 = F1Score::new(Averaging::Macro).into();
+    let precision = Precision::new().top_k(2).into();
+    [Metric::Accuracy, precision, Recall::new().into(), f1, AUC::new().into(), MeanIoU::new(4).into()]
 }
 
 #[test]

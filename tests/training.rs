@@ -1,11 +1,6 @@
 //! What a model does in training besides following gradients: frozen layers, batch normalization, regularizers, constraints, callbacks.
 
-use cornu::{
-    callbacks::{Callback, EarlyStopping, Training},
-    gradcheck,
-    model::Epoch,
-    prelude::*,
-};
+use cornu::{gradcheck, prelude::*};
 
 fn task(n: usize) -> (Tensor, Labels) {
     let x = Tensor::random_normal([n, 8, 8, 1], 0.0, 1.0, 1);
@@ -230,4 +225,18 @@ fn early_stopping_ends_with_the_best_weights() {
     let mut first = compile(network());
     first.fit(&x, &y, quiet()).unwrap();
     assert_eq!(model.get_weights(), first.get_weights());
+}
+
+#[test]
+fn the_history_outlives_an_error_of_a_callback() {
+    let (x, y): (Tensor, Tensor) = (Tensor::ones([4, 2]), Tensor::zeros([4, 1]));
+    let mut model = Sequential::new([2]).add(Dense::new(1)).compile(SGD::new(0.1), MeanSquaredError, []).unwrap();
+    let fail = LambdaCallback::new().on_epoch_end(|training, epoch, _| match epoch {
+        2 => training.set_learning_rate(-1.0),
+        _ => Ok(()),
+    });
+    model.fit(&x, &y, quiet().epochs(9).callback(fail)).unwrap_err();
+    assert_eq!(model.history().epochs.len(), 3);
+    let history = model.fit(&x, &y, quiet().epochs(2)).unwrap();
+    assert_eq!((history.epochs.len(), &history), (2, model.history()));
 }

@@ -1,12 +1,12 @@
 //! [`EarlyStopping`].
 
 use super::{Callback, Mode, Training, monitor::Monitor};
-use crate::{Error, Result, Scalar, model::Epoch};
+use crate::{Result, Scalar, model::Epoch};
 
 /// Ends a training when a figure has stopped becoming better, `keras.callbacks.EarlyStopping`.
 ///
 /// ```
-/// use cornu::{callbacks::EarlyStopping, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// let options: Fit = Fit::new()
 ///     .epochs(100)
@@ -104,9 +104,6 @@ impl<T> Default for EarlyStopping<T> {
 
 impl<T: Scalar> Callback<T> for EarlyStopping<T> {
     fn on_train_begin(&mut self, training: &mut Training<T>) -> Result<()> {
-        if !self.monitor.min_delta.is_finite() {
-            return Err(Error::argument("EarlyStopping", "min_delta must be a finite number"));
-        }
         (self.wait, self.best_epoch, self.best_weights, self.stopped_epoch) = (0, None, None, None);
         self.monitor.begin("EarlyStopping", training)
     }

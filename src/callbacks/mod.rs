@@ -1,10 +1,23 @@
 //! Callbacks: what watches a training and steers it, one file each.
 
+mod csv_logger;
 mod early_stopping;
+mod event_file;
+mod lambda_callback;
+mod learning_rate_scheduler;
 mod monitor;
+mod reduce_lr_on_plateau;
+mod tensorboard;
+mod terminate_on_nan;
 
+pub use csv_logger::CSVLogger;
 pub use early_stopping::EarlyStopping;
+pub use lambda_callback::LambdaCallback;
+pub use learning_rate_scheduler::LearningRateScheduler;
 pub use monitor::Mode;
+pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use tensorboard::TensorBoard;
+pub use terminate_on_nan::TerminateOnNaN;
 
 use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
 
@@ -12,7 +25,7 @@ use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
 /// default; an error ends the training, and `fit` returns it.
 ///
 /// ```
-/// use cornu::{callbacks::{Callback, Training}, model::Epoch, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// /// Halves the learning rate after each epoch.
 /// struct Halve;
@@ -65,7 +78,7 @@ pub trait Callback<T = f32>: Send {
         Ok(())
     }
 
-    /// After the last epoch, or when the training was [stopped](Training::stop_training).
+    /// After the last epoch, or when the training was [stopped](Training::stop_training), but not when it ends with an error.
     fn on_train_end(&mut self, _training: &mut Training<T>) -> Result<()> {
         Ok(())
     }
@@ -73,6 +86,12 @@ pub trait Callback<T = f32>: Send {
     /// Whether the running means have to be computed for [`on_train_batch_end`](Callback::on_train_batch_end) of each step; without
     /// them, `logs` is empty there.
     fn needs_batch_logs(&self) -> bool {
+        false
+    }
+
+    /// Whether a loss, a gradient or a weight that is not finite ends the training as if it had been stopped, and not by
+    /// [`Error::NotFinite`]: [`TerminateOnNaN`].
+    fn terminates_on_nan(&self) -> bool {
         false
     }
 }
@@ -114,12 +133,15 @@ impl<T, C: Callback<T> + ?Sized> Callback<T> for &mut C {
     fn needs_batch_logs(&self) -> bool {
         (**self).needs_batch_logs()
     }
+
+    fn terminates_on_nan(&self) -> bool {
+        (**self).terminates_on_nan()
+    }
 }
 
 /// A training as its callbacks see it, and what they may do to it.
 pub struct Training<'a, T = f32> {
     pub(crate) model: &'a mut Model<T>,
-    pub(crate) history: &'a History,
     pub(crate) plan: &'a Plan,
     pub(crate) stop: &'a mut bool,
 }
@@ -148,7 +170,7 @@ impl<T: Scalar> Training<'_, T> {
 
     /// The epochs before this one.
     pub fn history(&self) -> &History {
-        self.history
+        self.model.history()
     }
 
     /// How many epochs were asked for.
@@ -164,6 +186,11 @@ impl<T: Scalar> Training<'_, T> {
     /// What [`Epoch::get`] knows: `loss`, the metrics, and with validation the same with `val_` before it.
     pub fn monitors(&self) -> &[String] {
         &self.plan.monitors
+    }
+
+    /// Whether more of a figure of [`monitors`](Training::monitors) is better: of metrics that [rise](crate::Metric::rises).
+    pub fn rises(&self, monitor: &str) -> bool {
+        self.model.compiled("rises").is_ok_and(|compiled| compiled.objective.rises(monitor))
     }
 
     /// Ends the training after this epoch.
@@ -196,4 +223,15 @@ impl<T: Scalar> Training<'_, T> {
             format!("there is no \"{monitor}\" to monitor; there are {}{help}", self.monitors().join(", ")),
         ))
     }
+}
+
+/// A model after a small training with a callback.
+#[cfg(test)]
+fn train_with(optimizer: crate::optimizers::SGD, epochs: usize, callback: impl Callback) -> Result<Model> {
+    use crate::prelude::{Dense, Fit, MeanSquaredError, Sequential, Tensor};
+
+    let (x, y): (Tensor, Tensor) = (Tensor::ones([4, 2]), Tensor::zeros([4, 1]));
+    let mut model = Sequential::new([2]).add(Dense::new(1)).compile(optimizer, MeanSquaredError, [])?;
+    model.fit(&x, &y, Fit::new().verbose(0).batch_size(2).epochs(epochs).callback(callback))?;
+    Ok(model)
 }

@@ -153,9 +153,10 @@ impl<T: Scalar> Compiled<T> {
         }
     }
 
-    /// Replaces the weights by their average, where the optimizer keeps one: Keras's `finalize_variable_values`.
+    /// Replaces the weights by their average, where the optimizer keeps one and has not [forgotten](Compiled::forget) it: Keras's
+    /// `finalize_variable_values`.
     pub fn finish(&self, params: &mut [T]) {
-        if self.optimizer.base().use_ema {
+        if self.optimizer.base().use_ema && self.steps > 0 {
             let average = &self.arrays[self.optimizer.slots().len()].values;
             for Run { params: run, state } in &self.runs {
                 params[run.clone()].copy_from_slice(&average[state.clone()]);
@@ -315,7 +316,7 @@ impl<T: Scalar> Model<T> {
         Ok(())
     }
 
-    pub(super) fn compiled(&self, method: &'static str) -> Result<&Compiled<T>> {
+    pub(crate) fn compiled(&self, method: &'static str) -> Result<&Compiled<T>> {
         self.compiled.as_ref().ok_or(Error::NotCompiled { method })
     }
 

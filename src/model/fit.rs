@@ -20,12 +20,14 @@ impl<T: Scalar> Model<T> {
     /// a tensor of the shape of the output.
     ///
     /// Each step takes the next batch of samples, computes the mean of their losses and its gradient to all weights, and
-    /// lets the optimizer move them. Training again goes on where it ended.
+    /// lets the optimizer move them. Training again goes on where it ended. What is returned is also the model's
+    /// [`history`](Model::history), which an error leaves as far as it came.
     ///
     /// # Errors
     /// Before the first step: when the model is not compiled, `x` or `y` does not fit the model or the loss, there are no
     /// samples, a label is out of range, or an option is out of its range.
-    /// In a step: [`Error::NotFinite`], when the loss, a gradient or a weight becomes NaN or infinite.
+    /// In a step: [`Error::NotFinite`], when the loss, a gradient or a weight becomes NaN or infinite, unless a callback is
+    /// [`TerminateOnNaN`](crate::callbacks::TerminateOnNaN). And the errors of the callbacks.
     pub fn fit<'x, 'y>(
         &mut self,
         x: impl Into<Input<'x, T>>,
@@ -74,53 +76,49 @@ impl<T: Scalar> Model<T> {
 
         // From here on a thread of the pool: for any other, each parallel loop has to wake the pool up and wait for it.
         rayon::scope(|_| {
-            let mut history = History { epochs: Vec::new(), warnings };
-            callbacks.call(self, &history, |callback, training| callback.on_train_begin(training))?;
+            self.history = History { epochs: Vec::new(), warnings };
+            callbacks.call(self, |callback, training| callback.on_train_begin(training))?;
             let mut trainer = Trainer::new(self, batch_size, options.seed);
-            for epoch in 0..options.epochs {
+            'epochs: for epoch in 0..options.epochs {
                 let start = Instant::now();
                 progress.epoch_begins(epoch);
-                callbacks
-                    .call(trainer.model, &history, |callback, training| callback.on_epoch_begin(training, epoch))?;
+                callbacks.call(trainer.model, |callback, training| callback.on_epoch_begin(training, epoch))?;
                 let order = trainer.order(split, options.shuffle);
                 let mut sums = objective.sums();
                 for (step, indices) in order.chunks(batch_size).enumerate() {
-                    callbacks.call(trainer.model, &history, |callback, training| {
-                        callback.on_train_batch_begin(training, step)
-                    })?;
+                    callbacks
+                        .call(trainer.model, |callback, training| callback.on_train_batch_begin(training, step))?;
                     if let Err(what) = trainer.step(&objective, &samples, indices, &mut sums) {
-                        return Err(Error::NotFinite {
-                            what,
-                            epoch: epoch + 1,
-                            step: step + 1,
-                            history: Box::new(history),
-                        });
+                        let error = Error::NotFinite { what, epoch: epoch + 1, step: step + 1 };
+                        if !callbacks.terminate_on_nan() {
+                            return Err(error);
+                        }
+                        let warning = error.to_string();
+                        progress.warn(&warning);
+                        trainer.model.history.warnings.push(warning);
+                        break 'epochs;
                     }
                     progress.step_done(step, || objective.means(&sums));
                     let logs = if callbacks.need_batch_logs() { objective.means(&sums) } else { Score::default() };
-                    callbacks.call(trainer.model, &history, |callback, training| {
-                        callback.on_train_batch_end(training, step, &logs)
-                    })?;
+                    callbacks
+                        .call(trainer.model, |callback, training| callback.on_train_batch_end(training, step, &logs))?;
                 }
                 let train = objective.means(&sums);
                 let validation = match &validation {
                     Some((samples, range)) => {
-                        callbacks
-                            .call(trainer.model, &history, |callback, training| callback.on_test_begin(training))?;
+                        callbacks.call(trainer.model, |callback, training| callback.on_test_begin(training))?;
                         let score = trainer.model.score(&objective, samples, range.clone(), usize::MAX);
-                        callbacks.call(trainer.model, &history, |callback, training| {
-                            callback.on_test_end(training, &score)
-                        })?;
+                        callbacks.call(trainer.model, |callback, training| callback.on_test_end(training, &score))?;
                         Some(score)
                     }
                     None => None,
                 };
                 let result = Epoch { train, validation, time: start.elapsed() };
                 progress.epoch_ends(epoch, &result);
-                callbacks.call(trainer.model, &history, |callback, training| {
-                    callback.on_epoch_end(training, epoch, &result)
-                })?;
-                history.epochs.push(result);
+                let called =
+                    callbacks.call(trainer.model, |callback, training| callback.on_epoch_end(training, epoch, &result));
+                trainer.model.history.epochs.push(result);
+                called?;
                 if callbacks.stop {
                     break;
                 }
@@ -128,8 +126,8 @@ impl<T: Scalar> Model<T> {
             if options.epochs > 0 {
                 trainer.finish();
             }
-            callbacks.call(trainer.model, &history, |callback, training| callback.on_train_end(training))?;
-            Ok(history)
+            callbacks.call(trainer.model, |callback, training| callback.on_train_end(training))?;
+            Ok(trainer.model.history.clone())
         })
     }
 }
@@ -151,15 +149,18 @@ impl<'a, T: Scalar> Callbacks<'a, T> {
         self.callbacks.iter().any(|callback| callback.needs_batch_logs())
     }
 
+    fn terminate_on_nan(&self) -> bool {
+        self.callbacks.iter().any(|callback| callback.terminates_on_nan())
+    }
+
     /// Calls a method of each, in their order.
     fn call(
         &mut self,
         model: &mut Model<T>,
-        history: &History,
         mut method: impl FnMut(&mut dyn Callback<T>, &mut Training<T>) -> Result<()>,
     ) -> Result<()> {
         let Callbacks { callbacks, plan, stop } = self;
-        let mut training = Training { model, history, plan, stop };
+        let mut training = Training { model, plan, stop };
         callbacks.iter_mut().try_for_each(|callback| method(&mut **callback, &mut training))
     }
 }

@@ -77,7 +77,7 @@ impl Epoch {
 pub struct History {
     /// The epochs in their order.
     pub epochs: Vec<Epoch>,
-    /// What looked suspicious in the data.
+    /// What looked suspicious in the data, and where [`TerminateOnNaN`](crate::callbacks::TerminateOnNaN) ended the training.
     pub warnings: Vec<String>,
 }
 

@@ -58,6 +58,7 @@ pub struct Model<T = f32> {
     spaces: Spaces<T>,
     boundaries: Pool<Boundaries<T>>,
     compiled: Option<Compiled<T>>,
+    history: History,
 }
 
 impl<T: Scalar> Model<T> {
@@ -69,6 +70,7 @@ impl<T: Scalar> Model<T> {
             spaces: Spaces::new(),
             boundaries: Pool::new(),
             compiled: None,
+            history: History::default(),
         }
     }
 
@@ -207,6 +209,11 @@ impl<T: Scalar> Model<T> {
         self.graph.shard
     }
 
+    /// What the last [`fit`](Model::fit) gave, also when it ended with an error: the epochs that it finished.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
     /// The model's answers to `x: [n, ..input]`: `[n, ..output]`.
     ///
     /// `x` is a tensor of the model's numbers, or of bytes. Nothing is allocated but the result, once the model has predicted before.
@@ -290,6 +297,7 @@ impl<T: Scalar> Clone for Model<T> {
             spaces: Spaces::new(),
             boundaries: Pool::new(),
             compiled: self.compiled.clone(),
+            history: self.history.clone(),
         }
     }
 }

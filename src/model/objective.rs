@@ -32,7 +32,8 @@ pub(crate) struct Outputs<'a, T> {
 #[derive(Clone, Debug)]
 pub(crate) struct Sums {
     loss: f64,
-    metrics: Vec<f64>,
+    /// What each metric counts in.
+    metrics: Vec<Vec<f64>>,
     samples: usize,
     /// One sample's logits, output, gradient and target.
     rows: [Vec<f64>; 4],
@@ -56,8 +57,16 @@ impl Objective {
         let metrics: Vec<Metric> = metrics.into_iter().collect();
         for (i, metric) in metrics.iter().enumerate() {
             metric.check(loss.target_kind(), output).map_err(|message| Error::argument("compile: metrics", message))?;
-            if metrics[..i].contains(metric) {
-                return Err(Error::argument("compile: metrics", format!("{} is given twice", metric.name())));
+            let name = metric.name();
+            if metrics[..i].iter().any(|other| other.name() == name) {
+                let message = format!("{name} is given twice; metrics need names that differ");
+                return Err(Error::argument("compile: metrics", message));
+            }
+            // These would hide figures of an epoch.
+            if name == "loss" || name.starts_with("val_") {
+                let message =
+                    format!("a metric cannot be called \"{name}\": \"loss\" and \"val_\" have a meaning of their own");
+                return Err(Error::argument("compile: metrics", message));
             }
         }
         let on_logits = loss.on_logits(head);
@@ -87,9 +96,16 @@ impl Objective {
         names().chain(validation).collect()
     }
 
+    /// Whether more of the figure of this name is better.
+    pub fn rises(&self, monitor: &str) -> bool {
+        let name = monitor.strip_prefix("val_").unwrap_or(monitor);
+        self.metrics.iter().any(|metric| metric.name() == name && metric.rises())
+    }
+
     pub fn sums(&self) -> Sums {
         let row = || vec![0.0; self.output.size()];
-        Sums { loss: 0.0, metrics: vec![0.0; self.metrics.len()], samples: 0, rows: [row(), row(), row(), row()] }
+        let metrics = self.metrics.iter().map(|metric| metric.state(self.output)).collect();
+        Sums { loss: 0.0, metrics, samples: 0, rows: [row(), row(), row(), row()] }
     }
 
     /// Adds the samples of a batch to `sums`, and returns the batch's mean loss. Overwrites `dz` with the gradient of that
@@ -123,18 +139,18 @@ impl Objective {
                     *dz = T::of(gradient * weight / n as f64);
                 }
             }
-            for (sum, metric) in sums.metrics.iter_mut().zip(&self.metrics) {
-                *sum += metric.sample(target, prediction, classes);
+            for (state, metric) in sums.metrics.iter_mut().zip(&self.metrics) {
+                metric.update(state, target, prediction, classes);
             }
         }
         sums.samples += n;
         batch_loss / n as f64
     }
 
-    /// The means over the samples seen so far.
+    /// The mean loss and the metrics of the samples seen so far.
     pub fn means(&self, sums: &Sums) -> Score {
-        let mean = |sum: f64| sum / sums.samples as f64;
-        let metrics = self.metrics.iter().zip(&sums.metrics).map(|(metric, &sum)| (metric.name(), mean(sum)));
-        Score { loss: mean(sums.loss), metrics: metrics.collect() }
+        let metrics =
+            self.metrics.iter().zip(&sums.metrics).map(|(metric, state)| (metric.name(), metric.result(state)));
+        Score { loss: sums.loss / sums.samples as f64, metrics: metrics.collect() }
     }
 }

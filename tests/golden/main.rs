@@ -2,6 +2,7 @@
 //! a file, but that no test knows, fails.
 
 mod augmentation;
+mod callbacks;
 mod cases;
 mod convolutions;
 mod dot;
