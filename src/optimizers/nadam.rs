@@ -54,10 +54,14 @@ impl Nadam {
     /// The factors of `m` and of `g` in `m_hat`.
     fn momentum_factors<T: Scalar>(&self, t: u64) -> [f64; 2] {
         let beta_1 = T::of(self.beta_1).as_f64();
-        let warmth = |t| 1.0 - 0.5 * power::<T>(0.96, t);
+        let decay = T::of(0.96).as_f64();
+        let (mut product, mut decayed) = (power::<T>(self.beta_1, t), 1.0);
         // From step 1000 on, the factors of the product but beta_1 are 1 in double precision.
-        let product = power::<T>(self.beta_1, t) * (1..=t.min(1000)).map(warmth).product::<f64>();
-        let [u, next] = [t, t + 1].map(|t| beta_1 * warmth(t));
+        for _ in 0..t.min(1000) {
+            decayed *= decay;
+            product *= 1.0 - 0.5 * decayed;
+        }
+        let [u, next] = [t, t + 1].map(|t| beta_1 * (1.0 - 0.5 * power::<T>(0.96, t)));
         [next / (1.0 - product * next), (1.0 - u) / (1.0 - product)]
     }
 }

@@ -109,13 +109,11 @@ struct Feed<'a> {
 
 impl Callback<f64> for Feed<'_> {
     fn on_test_begin(&mut self, training: &mut Training<f64>) -> cornu::Result<()> {
-        training.model_mut().set_params(&[*self.figures.next().unwrap()]);
-        Ok(())
+        training.model_mut().set_weights(&[Tensor::new([1, 1], vec![*self.figures.next().unwrap()])?])
     }
 
     fn on_test_end(&mut self, training: &mut Training<f64>, _: &Score) -> cornu::Result<()> {
-        training.model_mut().set_params(&[0.0]);
-        Ok(())
+        training.model_mut().set_weights(&[Tensor::zeros([1, 1])])
     }
 
     fn on_epoch_end(&mut self, training: &mut Training<f64>, _: usize, _: &Epoch) -> cornu::Result<()> {
