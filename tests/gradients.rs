@@ -134,6 +134,26 @@ fn a_batch_in_many_parts() {
     assert_right(gradcheck::check_model(&model, &x, &y), "295 samples");
 }
 
+/// Layers that wait for sums over the batch: first, one after the other, alone between layers that take the whole batch, last.
+#[test]
+fn sums_over_a_batch_in_many_parts() {
+    let (x, y) = data(295, 4);
+    let network = Sequential::new([4, 4, 1])
+        .add(BatchNormalization::new())
+        .add(Conv2D::new(2, 2).activation(Activation::Tanh))
+        .add(BatchNormalization::new().center(false))
+        .add(BatchNormalization::new().scale(false).axis(1))
+        .add(Activation::Tanh)
+        .add(Flatten::new())
+        .add(BatchNormalization::new())
+        .add(Dense::new(3).activation(Activation::Silu))
+        .add(BatchNormalization::new())
+        .add(Dense::new(CLASSES))
+        .add(BatchNormalization::new());
+    let model = compiled(network, SparseCategoricalCrossentropy::default().from_logits(true));
+    assert_right(gradcheck::check_model(&model, &x, &y), "295 samples");
+}
+
 /// `y = 2 x`, whose gradient forgets the 2: a layer as a user would write it.
 #[derive(Clone, Debug)]
 struct Doubled;

@@ -82,6 +82,32 @@ fn layers_can_be_frozen_and_thawed_between_trainings() {
 }
 
 #[test]
+fn gradients_end_at_a_layer_that_sums_over_the_batch() {
+    let (x, y) = task(64);
+    let front = || Sequential::new([8, 8, 1]).add(Conv2D::new(4, 3).named("frozen"));
+    let rest = |plan: Sequential| plan.add(Flatten::new()).add(Dense::new(3).activation(Activation::Softmax));
+    let unlearned = || BatchNormalization::new().center(false).scale(false);
+    for plan in [
+        front().add(BatchNormalization::new()).add(Activation::Tanh),
+        front().add(BatchNormalization::new()),
+        front().add(unlearned()).add(Conv2D::new(2, 3)),
+        front().add(unlearned()).add(BatchNormalization::new()),
+    ] {
+        let mut model = rest(plan).compile(SGD::new(1.0), SparseCategoricalCrossentropy::default(), []).unwrap();
+        model.set_trainable("frozen", false).unwrap();
+        let (before, (_, gradients)) = (model.get_weights(), model.gradients(&x, &y).unwrap());
+        model.fit(&x, &y, Fit::new().verbose(0).batch_size(64).shuffle(false)).unwrap();
+        let infos = model.layout().infos().iter().zip(gradients);
+        for ((info, gradient), (before, after)) in infos.zip(before.iter().zip(model.get_weights())) {
+            if info.trainable && !info.name.starts_with("frozen") {
+                let stepped: Vec<f32> = before.data().iter().zip(gradient.data()).map(|(w, g)| w - g).collect();
+                assert_eq!(after.data(), stepped, "{}", info.name);
+            }
+        }
+    }
+}
+
+#[test]
 fn nothing_to_train_is_an_error() {
     let (x, y) = task(16);
     let mut model = compile(network());

@@ -25,6 +25,8 @@ pub(super) struct Trial<L: Layer> {
     /// The gradient to the output.
     pub dy: Vec<f64>,
     work: L::Work<f64>,
+    /// Those over the batch, forward and backward.
+    sums: [Vec<f64>; 2],
     scratch: Scratch<f64>,
 }
 
@@ -57,6 +59,7 @@ impl<L: Layer> Trial<L> {
             point: [x.data(), &params].concat(),
             dy: Tensor::random_normal(output.batch(samples), 0.0, 1.0, SEED + 1).into_data(),
             work: Default::default(),
+            sums: Default::default(),
             scratch: Scratch::default(),
         })
     }
@@ -76,16 +79,21 @@ impl<L: Layer> Trial<L> {
         let n = y.len() / self.output.size().max(1);
         let (x, params) = self.point.split_at(self.samples * self.input.size());
         let params = Params { values: params, layout: &self.layout };
+        let x = View::new(self.input.batch(n), &x[first * self.input.size()..][..n * self.input.size()]);
+        if let Scope::Summed { forward, .. } = self.layer.scope() {
+            self.sums[0] = vec![0.0; forward];
+            self.layer.sum(&mut self.work, x, &mut self.sums[0]);
+        }
         let mut cx = Forward {
             scratch: &mut self.scratch,
             packed: &packed(&self.layer, params, Pass::Forward),
             params,
+            sums: &self.sums[0],
             mode: Mode::Train { seed: SEED, step: 0 },
             trainable: true,
             stream: 0,
             first_sample: first,
         };
-        let x = View::new(self.input.batch(n), &x[first * self.input.size()..][..n * self.input.size()]);
         self.layer.forward(&mut cx, &mut self.work, x, ViewMut::new(self.output.batch(n), y));
     }
 
@@ -108,7 +116,7 @@ impl<L: Layer> Trial<L> {
                 // A kernel may add in another order for a smaller batch.
                 if !alone.iter().zip(y).all(|(a, y)| (a - y).abs() <= 1e-9 * y.abs().max(1.0)) {
                     return broken(format!(
-                        "the output for sample {i} depends on the other samples; a layer like that has Scope::WholeBatch"
+                        "the output for sample {i} depends on the other samples; a layer like that has Scope::WholeBatch or Summed"
                     ));
                 }
             }
@@ -160,13 +168,21 @@ impl<L: Layer> Trial<L> {
         let input = self.input.batch(self.samples);
         let params = Params { values: params, layout: &self.layout };
         let packed = if dx.is_some() { packed(&self.layer, params, Pass::Backward) } else { Vec::new() };
+        let [forward_sums, gradient_sums] = &mut self.sums;
         let mut cx = Backward {
             grads: Grads { values: &mut grads, offset: 0, layout: &self.layout },
             scratch: &mut self.scratch,
             packed: &packed,
             params,
+            sums: [forward_sums, &[]],
             trainable: true,
         };
+        if let Scope::Summed { backward, .. } = self.layer.scope() {
+            *gradient_sums = vec![0.0; backward];
+            let dy = View::new(self.output.batch(self.samples), &dy);
+            self.layer.sum_gradient(&mut cx, &mut self.work, View::new(input, x), dy, gradient_sums);
+            cx.sums[1] = gradient_sums;
+        }
         // As the executor does: what the layer does not ask for is not there.
         let taped = Taped::new(self.layer.reads(), self.samples, (self.input, x), (self.output, &y), &mut dy);
         self.layer.backward(&mut cx, &mut self.work, taped, dx.map(|dx| ViewMut::new(input, dx)));

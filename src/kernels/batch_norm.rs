@@ -1,126 +1,128 @@
-//! The passes of batch normalization over `x: [rows, c]`, in parallel over fixed blocks of rows, so that the bits do not depend
-//! on the threads.
+//! The passes of batch normalization over `x: [rows, c]`, a part of a batch.
 
 use num_traits::Float;
-use rayon::prelude::*;
 
 use super::simd::vectorized;
 
-/// Elements of a block: with those of a second array they fit in the L2 cache.
+/// Elements that are summed in their own precision, before the sums go on in double precision.
 const BLOCK: usize = 1 << 15;
 
 /// Channels that are summed at a time, in registers.
 const LANES: usize = 16;
 
-/// The mean and the (biased) variance of each channel, `[c]`: overwrites both. `partial` is memory to compute in, that grows as needed.
+/// How many sums [`add_moments`] adds: the rows, and for each channel `sum(x)` and `sum(x^2)`.
+pub fn moments_len(c: usize) -> usize {
+    1 + 2 * c
+}
+
+/// Adds the part's rows, `sum(x)` and `sum(x^2)` to `sums: [1 + 2c]`.
 ///
-/// Both are computed in one pass, from the differences to the first row, which are as small as the spread of the channel: their
-/// squares cancel few digits.
-pub fn moments<T: Float + Send + Sync>(x: &[T], mean: &mut [T], variance: &mut [T], partial: &mut Vec<T>) {
-    let c = mean.len();
-    mean.copy_from_slice(&x[..c]);
-    sums(x, x, mean, partial, |x, _, center| [x - center, (x - center) * (x - center)]);
-    let rows = (x.len() / c) as f64;
-    for (j, (mean, variance)) in mean.iter_mut().zip(variance).enumerate() {
-        let [first, second] = total(partial, c, j).map(|sum| sum / rows);
-        *mean = *mean + of(first);
-        // Rounding must not make it negative; a NaN stays.
-        let spread = second - first * first;
-        *variance = of(if spread < 0.0 { 0.0 } else { spread });
+/// A block is summed as differences to its first row, which are as small as the spread of a channel. In double precision the squares
+/// about zero then lose less than the rounding of an `f32` did.
+pub fn add_moments<T: Float>(x: &[T], c: usize, sums: &mut [f64]) {
+    sums[0] += (x.len() / c) as f64;
+    for x in x.chunks(rows_of_block(c) * c) {
+        let (rows, center) = ((x.len() / c) as f64, &x[..c]);
+        block_sums(
+            x,
+            x,
+            center,
+            |x, _, center| [x - center, (x - center) * (x - center)],
+            |j, [first, second]| {
+                let center = double(center[j]);
+                sums[1 + 2 * j] += first + rows * center;
+                sums[2 + 2 * j] += second + center * (2.0 * first + rows * center);
+            },
+        );
     }
 }
 
-/// `sum(dy)` and `sum(dy * (x - mean))` over the rows, for each channel: calls `each` with the channel and its sums.
-pub fn gradient_sums<T: Float + Send + Sync>(
-    x: &[T],
-    dy: &[T],
-    mean: &[T],
-    partial: &mut Vec<T>,
-    mut each: impl FnMut(usize, [f64; 2]),
-) {
-    sums(x, dy, mean, partial, |x, dy, mean| [dy, dy * (x - mean)]);
-    for j in 0..mean.len() {
-        each(j, total(partial, mean.len(), j));
+/// The rows that were summed.
+pub fn rows(sums: &[f64]) -> f64 {
+    sums[0]
+}
+
+/// The mean and the (biased) variance of channel `j`, if there are sums.
+pub fn moments(sums: &[f64], j: usize) -> Option<[f64; 2]> {
+    let rows = sums.first()?;
+    let [mean, square] = [sums[1 + 2 * j], sums[2 + 2 * j]].map(|sum| sum / rows);
+    let variance = square - mean * mean;
+    // Rounding must not make it negative; a NaN stays.
+    Some([mean, if variance < 0.0 { 0.0 } else { variance }])
+}
+
+/// `sum(dy)` and `sum(dy * (x - mean))` over the rows, for each channel: calls `each` with the channel and its sums, for each block.
+pub fn add_gradient_sums<T: Float>(x: &[T], dy: &[T], mean: &[T], mut each: impl FnMut(usize, [f64; 2])) {
+    let block = rows_of_block(mean.len()) * mean.len();
+    for (x, dy) in x.chunks(block).zip(dy.chunks(block)) {
+        block_sums(x, dy, mean, |x, dy, mean| [dy, dy * (x - mean)], &mut each);
     }
 }
 
 /// Overwrites `y` with `x * scale + shift`, for each channel.
-pub fn affine<T: Float + Send + Sync>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
-    let block = rows_of_block(scale.len()) * scale.len();
-    y.par_chunks_mut(block).zip(x.par_chunks(block)).for_each(|(y, x)| {
-        vectorized(
-            #[inline(always)]
-            || {
-                for (y, x) in y.chunks_exact_mut(scale.len()).zip(x.chunks_exact(scale.len())) {
-                    for (((y, &x), &scale), &shift) in y.iter_mut().zip(x).zip(scale).zip(shift) {
-                        *y = x * scale + shift;
-                    }
+pub fn affine<T: Float>(x: &[T], scale: &[T], shift: &[T], y: &mut [T]) {
+    vectorized(
+        #[inline(always)]
+        || {
+            for (y, x) in y.chunks_exact_mut(scale.len()).zip(x.chunks_exact(scale.len())) {
+                for (((y, &x), &scale), &shift) in y.iter_mut().zip(x).zip(scale).zip(shift) {
+                    *y = x * scale + shift;
                 }
-            },
-        );
-    });
+            }
+        },
+    );
 }
 
 /// Overwrites `dx` with `a dy + b x + shift`, for each channel.
-pub fn combine<T: Float + Send + Sync>(dy: &[T], x: &[T], [a, b, shift]: [&[T]; 3], dx: &mut [T]) {
+pub fn combine<T: Float>(dy: &[T], x: &[T], [a, b, shift]: [&[T]; 3], dx: &mut [T]) {
     let c = shift.len();
-    let block = rows_of_block(c) * c;
-    dx.par_chunks_mut(block).zip(dy.par_chunks(block)).zip(x.par_chunks(block)).for_each(|((dx, dy), x)| {
-        vectorized(
-            #[inline(always)]
-            || {
-                for ((dx, dy), x) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(x.chunks_exact(c)) {
-                    let factors = a.iter().zip(b).zip(shift);
-                    for (((dx, &dy), &x), ((&a, &b), &shift)) in dx.iter_mut().zip(dy).zip(x).zip(factors) {
-                        *dx = a * dy + b * x + shift;
-                    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for ((dx, dy), x) in dx.chunks_exact_mut(c).zip(dy.chunks_exact(c)).zip(x.chunks_exact(c)) {
+                let factors = a.iter().zip(b).zip(shift);
+                for (((dx, &dy), &x), ((&a, &b), &shift)) in dx.iter_mut().zip(dy).zip(x).zip(factors) {
+                    *dx = a * dy + b * x + shift;
                 }
-            },
-        );
-    });
+            }
+        },
+    );
 }
 
 fn rows_of_block(c: usize) -> usize {
     (BLOCK / c).max(1)
 }
 
-/// Fills `partial: [blocks, 2, c]` with the sums of two terms over the rows of each block.
-fn sums<T: Float + Send + Sync>(
+/// The sums of two terms over the rows: calls `each` with a channel and its sums.
+fn block_sums<T: Float>(
     x: &[T],
     dy: &[T],
     center: &[T],
-    partial: &mut Vec<T>,
-    terms: impl Fn(T, T, T) -> [T; 2] + Sync,
+    terms: impl Fn(T, T, T) -> [T; 2],
+    mut each: impl FnMut(usize, [f64; 2]),
 ) {
     let c = center.len();
-    let rows = x.len() / c;
-    assert_eq!((x.len(), dy.len()), (rows * c, rows * c), "whole rows of channels");
-    let block = rows_of_block(c);
-    partial.clear();
-    partial.resize(rows.div_ceil(block) * 2 * c, T::zero());
-    let blocks = x.par_chunks(block * c).zip(dy.par_chunks(block * c));
-    partial.par_chunks_mut(2 * c).zip(blocks).for_each(|(partial, (x, dy))| {
-        let [first, second] = partial.split_at_mut(c).into();
+    assert_eq!((x.len() % c, dy.len()), (0, x.len()), "whole rows of channels");
+    let whole = c - c % LANES;
+    for start in (0..whole).step_by(LANES) {
+        let mut sums = [[T::zero(); LANES]; 2];
         vectorized(
             #[inline(always)]
-            || {
-                let whole = c - c % LANES;
-                for start in (0..whole).step_by(LANES) {
-                    let sums = block_sums::<T, LANES>(x, dy, center, start, &terms);
-                    first[start..][..LANES].copy_from_slice(&sums[0]);
-                    second[start..][..LANES].copy_from_slice(&sums[1]);
-                }
-                for j in whole..c {
-                    [[first[j]], [second[j]]] = block_sums::<T, 1>(x, dy, center, j, &terms);
-                }
-            },
+            || sums = channel_sums(x, dy, center, start, &terms),
         );
-    });
+        for (l, (&first, &second)) in sums[0].iter().zip(&sums[1]).enumerate() {
+            each(start + l, [first, second].map(double));
+        }
+    }
+    for j in whole..c {
+        let [[first], [second]] = channel_sums(x, dy, center, j, &terms);
+        each(j, [first, second].map(double));
+    }
 }
 
 /// The sums of `N` channels from `start` on.
 #[inline(always)]
-fn block_sums<T: Float, const N: usize>(
+fn channel_sums<T: Float, const N: usize>(
     x: &[T],
     dy: &[T],
     center: &[T],
@@ -141,12 +143,6 @@ fn block_sums<T: Float, const N: usize>(
     [first, second]
 }
 
-/// The sums of channel `j` over all blocks, in their order.
-fn total<T: Float>(partial: &[T], c: usize, j: usize) -> [f64; 2] {
-    let sum = |at: usize| partial[at..].iter().step_by(2 * c).map(|sum| sum.to_f64().expect("a float")).sum();
-    [sum(j), sum(c + j)]
-}
-
-fn of<T: Float>(value: f64) -> T {
-    T::from(value).expect("a float")
+fn double<T: Float>(value: T) -> f64 {
+    value.to_f64().expect("a float")
 }

@@ -181,98 +181,128 @@ pub struct BuiltBatchNormalization {
     moving_variance: ParamId,
 }
 
-/// What a forward pass leaves for the backward pass, and memory to compute in.
+/// Memory to compute in.
 #[derive(Debug, Default)]
-pub struct BatchStatistics<T> {
-    /// Whether they are those of the batch, not the moving ones.
-    of_batch: bool,
-    /// `[c]`
-    mean: Vec<T>,
-    variance: Vec<T>,
+pub struct NormalizationBuffers<T> {
     /// `[3, c]`: factors of a pass.
     factors: Vec<T>,
-    /// Sums over blocks of rows.
-    partial: Vec<T>,
-    /// The arrays with the channels last, where they are not: that of `x` is kept.
+    /// The arrays with the channels last, where they are not.
     turned: [Vec<T>; 3],
 }
 
 impl Layer for BuiltBatchNormalization {
-    type Work<T: Scalar> = BatchStatistics<T>;
+    type Work<T: Scalar> = NormalizationBuffers<T>;
 
     fn scope(&self) -> Scope {
-        Scope::WholeBatch
+        Scope::Summed { forward: batch_norm::moments_len(self.channels), backward: 2 * self.channels }
     }
 
     fn reads(&self) -> Reads {
         Reads { x: true, y: false }
     }
 
-    fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut BatchStatistics<T>, x: View<T>, y: ViewMut<T>) {
-        let c = self.channels;
-        let BatchStatistics { of_batch, mean, variance, factors, partial, turned: [turned_x, turned_y, _] } = work;
+    fn sum<T: Scalar>(&self, work: &mut NormalizationBuffers<T>, x: View<T>, sums: &mut [f64]) {
+        batch_norm::add_moments(self.channels_last(x.data, &mut work.turned[0]), self.channels, sums);
+    }
+
+    fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut NormalizationBuffers<T>, x: View<T>, y: ViewMut<T>) {
+        let NormalizationBuffers { factors, turned: [turned_x, turned_y, _] } = work;
         let x = self.channels_last(x.data, turned_x);
-        *of_batch = cx.training() && cx.trainable();
-        for array in [&mut *mean, &mut *variance] {
-            array.resize(c, T::zero());
+        let moving = [self.moving_mean, self.moving_variance].map(|id| cx.param(id));
+        let [scale, shift, _] = thirds(factors, self.channels);
+        for j in 0..self.channels {
+            let [mean, variance] = batch_norm::moments(cx.sums(), j).map_or(moving.map(|array| array[j]), round);
+            scale[j] = self.rate(variance) * self.gamma.map_or(T::one(), |gamma| cx.param(gamma)[j]);
+            shift[j] = self.beta.map_or(T::zero(), |beta| cx.param(beta)[j]) - mean * scale[j];
         }
-        if *of_batch {
-            batch_norm::moments(x, mean, variance, partial);
-        } else {
-            mean.copy_from_slice(cx.param(self.moving_mean));
-            variance.copy_from_slice(cx.param(self.moving_variance));
+        self.write(y.data, turned_y, |y| batch_norm::affine(x, scale, shift, y));
+    }
+
+    fn sum_gradient<T: Scalar>(
+        &self,
+        cx: &mut Backward<T>,
+        work: &mut NormalizationBuffers<T>,
+        x: View<T>,
+        dy: View<T>,
+        sums: &mut [f64],
+    ) {
+        let NormalizationBuffers { factors, turned: [turned_x, turned_y, _] } = work;
+        let (x, dy) = (self.channels_last(x.data, turned_x), self.channels_last(dy.data, turned_y));
+        let [mean, rate, _] = thirds(factors, self.channels);
+        for j in 0..self.channels {
+            let [of_batch, variance] = round(batch_norm::moments(cx.sums(), j).expect("a batch has sums"));
+            (mean[j], rate[j]) = (of_batch, self.rate(variance));
         }
-        factors.resize(3 * c, T::zero());
-        let (scale, shift) = factors.split_at_mut(c);
-        for j in 0..c {
-            scale[j] = self.rate(variance[j]) * self.gamma.map_or(T::one(), |gamma| cx.param(gamma)[j]);
-            shift[j] = self.beta.map_or(T::zero(), |beta| cx.param(beta)[j]) - mean[j] * scale[j];
-        }
-        self.write(y.data, turned_y, |y| batch_norm::affine(x, scale, &shift[..c], y));
+        batch_norm::add_gradient_sums(x, dy, mean, |j, part| {
+            for (sum, part) in sums[2 * j..].iter_mut().zip(part) {
+                *sum += part;
+            }
+            let [dy, dy_x] = round(part);
+            if let Some(beta) = self.beta {
+                cx.grads.of(beta)[j] += dy;
+            }
+            if let Some(gamma) = self.gamma {
+                cx.grads.of(gamma)[j] += dy_x * rate[j];
+            }
+        });
     }
 
     fn backward<T: Scalar>(
         &self,
         cx: &mut Backward<T>,
-        work: &mut BatchStatistics<T>,
+        work: &mut NormalizationBuffers<T>,
         taped: Taped<T>,
         dx: Option<ViewMut<T>>,
     ) {
-        let c = self.channels;
-        let BatchStatistics { of_batch, mean, variance, factors, partial, turned: [turned_x, turned_y, turned_dx] } =
-            work;
+        let Some(dx) = dx else {
+            return;
+        };
+        let NormalizationBuffers { factors, turned: [turned_x, turned_y, turned_dx] } = work;
         let x = self.channels_last(taped.x.data, turned_x);
         let dy = self.channels_last(taped.dy.data, turned_y);
-        let rows = T::of((x.len() / c) as f64);
-        let (a, rest) = factors.split_at_mut(c);
-        let (b, shift) = rest.split_at_mut(c);
+        let variance = cx.param(self.moving_variance);
+        let [a, b, shift] = thirds(factors, self.channels);
         // With r = 1 / sqrt(variance + epsilon), dx = gamma r (dy - sum(dy) / n - (x - mean) r^2 sum(dy (x - mean)) / n), and
         // without the sums where mean and variance do not depend on x.
-        batch_norm::gradient_sums(x, dy, mean, partial, |j, [sum, product]| {
-            let (sum, product, rate) = (T::of(sum), T::of(product), self.rate(variance[j]));
-            if let Some(beta) = self.beta {
-                cx.grads.of(beta)[j] += sum;
-            }
-            if let Some(gamma) = self.gamma {
-                cx.grads.of(gamma)[j] += product * rate;
-            }
-            a[j] = rate * self.gamma.map_or(T::one(), |gamma| cx.param(gamma)[j]);
-            b[j] = if *of_batch { -a[j] * rate * rate * product / rows } else { T::zero() };
-            shift[j] = if *of_batch { -a[j] * sum / rows - b[j] * mean[j] } else { T::zero() };
-        });
-        if let Some(dx) = dx {
-            self.write(dx.data, turned_dx, |dx| batch_norm::combine(dy, x, [a, b, shift], dx));
+        for j in 0..self.channels {
+            let gamma = self.gamma.map_or(T::one(), |gamma| cx.param(gamma)[j]);
+            let Some(moments) = batch_norm::moments(cx.sums(), j) else {
+                [a[j], b[j], shift[j]] = [gamma * self.rate(variance[j]), T::zero(), T::zero()];
+                continue;
+            };
+            let ([mean, variance], rows) = (round::<T>(moments), batch_norm::rows(cx.sums()));
+            let means: &[f64; 2] = cx.gradient_sums()[2 * j..].first_chunk().expect("two sums for each channel");
+            let [dy, dy_x] = round::<T>(means.map(|sum| sum / rows));
+            let rate = self.rate(variance);
+            a[j] = gamma * rate;
+            b[j] = -a[j] * rate * rate * dy_x;
+            shift[j] = -a[j] * dy - b[j] * mean;
         }
+        self.write(dx.data, turned_dx, |dx| batch_norm::combine(dy, x, [a, b, shift], dx));
     }
 
-    fn store<T: Scalar>(&self, work: &BatchStatistics<T>, state: &mut State<T>) {
+    fn store<T: Scalar>(&self, sums: &[f64], state: &mut State<T>) {
         let (keep, take) = (T::of(self.momentum), T::of(1.0 - self.momentum));
-        for (moving, of_batch) in [(self.moving_mean, &work.mean), (self.moving_variance, &work.variance)] {
-            for (moving, &of_batch) in state.of(moving).iter_mut().zip(of_batch) {
+        for j in 0..self.channels {
+            let of_batch = round::<T>(batch_norm::moments(sums, j).expect("a step has sums"));
+            for (moving, of_batch) in [self.moving_mean, self.moving_variance].into_iter().zip(of_batch) {
+                let moving = &mut state.of(moving)[j];
                 *moving = *moving * keep + of_batch * take;
             }
         }
     }
+}
+
+/// Three arrays of `c` elements.
+fn thirds<T: Scalar>(buffer: &mut Vec<T>, c: usize) -> [&mut [T]; 3] {
+    buffer.resize(3 * c, T::zero());
+    let (first, rest) = buffer.split_at_mut(c);
+    let (second, third) = rest.split_at_mut(c);
+    [first, second, third]
+}
+
+fn round<T: Scalar>(pair: [f64; 2]) -> [T; 2] {
+    pair.map(T::of)
 }
 
 impl BuiltBatchNormalization {

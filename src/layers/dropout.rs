@@ -132,6 +132,7 @@ pub(crate) mod tests {
             scratch: &mut Scratch::default(),
             packed: &[],
             params: Params { values: &[], layout: &layout },
+            sums: &[],
             mode: Mode::Train { seed: 3, step },
             trainable: true,
             stream: 0,

@@ -52,8 +52,14 @@ pub trait Erased<T> {
     fn forward(&self, cx: &mut Forward<T>, work: &mut Work, x: View<T>, y: ViewMut<T>);
     /// [`Layer::backward`].
     fn backward(&self, cx: &mut Backward<T>, work: &mut Work, taped: Taped<T>, dx: Option<ViewMut<T>>);
+    /// [`Layer::sum`].
+    fn sum(&self, work: &mut Work, x: View<T>, sums: &mut [f64]);
+
+    /// [`Layer::sum_gradient`].
+    fn sum_gradient(&self, cx: &mut Backward<T>, work: &mut Work, x: View<T>, dy: View<T>, sums: &mut [f64]);
+
     /// [`Layer::store`].
-    fn store(&self, work: &Work, state: &mut State<T>);
+    fn store(&self, sums: &[f64], state: &mut State<T>);
 }
 
 /// The [`Layer::Work`] of a layer of any kind.
@@ -84,13 +90,19 @@ impl<L: Layer, T: Scalar> Erased<T> for L {
         Layer::backward(self, cx, downcast::<L, T>(work), taped, dx);
     }
 
-    fn store(&self, work: &Work, state: &mut State<T>) {
-        Layer::store::<T>(self, work.downcast_ref().expect(OWN_WORK), state);
+    fn sum(&self, work: &mut Work, x: View<T>, sums: &mut [f64]) {
+        Layer::sum(self, downcast::<L, T>(work), x, sums);
+    }
+
+    fn sum_gradient(&self, cx: &mut Backward<T>, work: &mut Work, x: View<T>, dy: View<T>, sums: &mut [f64]) {
+        Layer::sum_gradient(self, cx, downcast::<L, T>(work), x, dy, sums);
+    }
+
+    fn store(&self, sums: &[f64], state: &mut State<T>) {
+        Layer::store(self, sums, state);
     }
 }
 
-const OWN_WORK: &str = "a layer is lent the work that it made";
-
 fn downcast<L: Layer, T: Scalar>(work: &mut Work) -> &mut L::Work<T> {
-    work.downcast_mut().expect(OWN_WORK)
+    work.downcast_mut().expect("a layer is lent the work that it made")
 }

@@ -118,6 +118,7 @@ mod tests {
             scratch: &mut Scratch::default(),
             packed: &[],
             params: Params { values: &[], layout: &layout },
+            sums: [&[], &[]],
             trainable: true,
         };
         let taped = Taped { x: x.view(), y: y.view(), dy: dy.view_mut() };

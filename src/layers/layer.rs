@@ -227,9 +227,25 @@ pub trait Layer: Debug + Send + Sync + 'static {
         dx: Option<ViewMut<T>>,
     );
 
-    /// Stores what a step of training leaves in the weights that no gradient moves, such as moving averages. It is called after
-    /// the backward pass, with the [`Work`](Layer::Work) of the whole batch, for a layer of [`Scope::WholeBatch`] that is not frozen.
-    fn store<T: Scalar>(&self, _work: &Self::Work<T>, _state: &mut State<T>) {}
+    /// For [`Scope::Summed`]: adds to `sums` what the samples of `x` contribute to the sums over the batch that
+    /// [`forward`](Layer::forward) needs.
+    fn sum<T: Scalar>(&self, _work: &mut Self::Work<T>, _x: View<T>, _sums: &mut [f64]) {}
+
+    /// For [`Scope::Summed`]: adds to `sums` what some samples contribute to the sums over the batch that
+    /// [`backward`](Layer::backward) needs, and to `cx.grads` the gradients to the weights.
+    fn sum_gradient<T: Scalar>(
+        &self,
+        _cx: &mut Backward<T>,
+        _work: &mut Self::Work<T>,
+        _x: View<T>,
+        _dy: View<T>,
+        _sums: &mut [f64],
+    ) {
+    }
+
+    /// For [`Scope::Summed`]: stores what a step of training leaves in the weights that no gradient moves, such as moving averages. It
+    /// is called after the backward pass, with the sums of [`sum`](Layer::sum), unless the layer is frozen.
+    fn store<T: Scalar>(&self, _sums: &[f64], _state: &mut State<T>) {}
 }
 
 /// The weights of a model, for [`Layer::store`].
@@ -262,6 +278,17 @@ pub enum Scope {
     PerSample,
     /// The layer sees the whole batch at once and parallelizes inside its kernel, over fixed blocks.
     WholeBatch,
+    /// Samples are independent but for sums over the batch, such as those of a mean. In a step of training, unless the layer is
+    /// frozen, [`Layer::sum`] runs for all parts of the batch before [`Layer::forward`] does for any, which finds the totals in
+    /// [`Forward::sums`]; then [`Layer::sum_gradient`] for all parts before [`Layer::backward`], which finds those in
+    /// [`Backward::gradient_sums`] and has only `dx` to compute. Otherwise there are no sums. The layer's [`Work`](Layer::Work) is
+    /// memory to compute in, and what it holds does not outlive a call.
+    Summed {
+        /// How many numbers [`Layer::sum`] adds up.
+        forward: usize,
+        /// How many numbers [`Layer::sum_gradient`] adds up.
+        backward: usize,
+    },
 }
 
 /// Whether a forward pass predicts or trains.
@@ -302,6 +329,7 @@ pub struct Forward<'a, T> {
     /// What [`Layer::pack`] made for this pass.
     pub packed: &'a [T],
     pub(crate) params: Params<'a, T>,
+    pub(crate) sums: &'a [f64],
     pub(crate) mode: Mode,
     pub(crate) trainable: bool,
     /// The layer's index: its random stream.
@@ -314,6 +342,11 @@ impl<'a, T: Scalar> Forward<'a, T> {
     /// The values of a weight.
     pub fn param(&self, id: ParamId) -> &'a [T] {
         self.params.of(id)
+    }
+
+    /// The sums over the batch that [`Layer::sum`] adds up; empty outside training, and for a frozen layer.
+    pub fn sums(&self) -> &'a [f64] {
+        self.sums
     }
 
     /// Whether this is a step of training: only then a layer is random, or computes statistics of the batch.
@@ -352,10 +385,22 @@ pub struct Backward<'a, T> {
     /// What [`Layer::pack`] made for this pass; empty where nobody needs `dx`.
     pub packed: &'a [T],
     pub(crate) params: Params<'a, T>,
+    /// Those of the forward and of the backward pass.
+    pub(crate) sums: [&'a [f64]; 2],
     pub(crate) trainable: bool,
 }
 
 impl<'a, T: Scalar> Backward<'a, T> {
+    /// [`Forward::sums`] of the forward pass.
+    pub fn sums(&self) -> &'a [f64] {
+        self.sums[0]
+    }
+
+    /// The sums over the batch that [`Layer::sum_gradient`] adds up; empty where [`sums`](Backward::sums) are.
+    pub fn gradient_sums(&self) -> &'a [f64] {
+        self.sums[1]
+    }
+
     /// Whether anybody needs the gradients to the layer's weights; those of a frozen layer are ignored.
     pub fn trainable(&self) -> bool {
         self.trainable

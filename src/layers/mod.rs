@@ -48,7 +48,7 @@ pub use augmentation::{
 pub use average_pooling1d::AveragePooling1D;
 pub use average_pooling2d::{AveragePooling2D, BuiltAveragePooling2D};
 pub use axes::Axes;
-pub use batch_normalization::{BatchNormalization, BatchStatistics, BuiltBatchNormalization};
+pub use batch_normalization::{BatchNormalization, BuiltBatchNormalization, NormalizationBuffers};
 pub use conv1d::Conv1D;
 pub use conv2d::{BuiltConv2D, Conv2D};
 pub use conv2d_transpose::{BuiltConv2DTranspose, Conv2DTranspose};

@@ -20,7 +20,10 @@ pub(crate) struct Graph {
     /// A final softmax or sigmoid, so that a loss can be computed on the logits before it.
     pub head: Activation,
     pub layout: Arc<ParamLayout>,
+    /// For training.
     pub segments: Vec<Segment>,
+    /// For prediction, where no layer sums over the batch.
+    pub chains: Vec<Segment>,
     /// Which nodes do not run, since their output is their input and the next node of their segment can read that.
     skipped: Vec<bool>,
     /// How many samples of a batch a chain of layers takes at a time.
@@ -65,7 +68,9 @@ impl Reach {
 /// A maximal chain of layers that the executor runs shard by shard, or one layer that needs the whole batch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Segment {
+    /// Empty where nothing but the sums for the next segment has to be computed.
     pub nodes: Range<usize>,
+    /// That of the first node: in training, a layer of [`Scope::Summed`] stands at the head of a chain.
     pub scope: Scope,
     /// Their weights in the flat array.
     pub params: Range<usize>,
@@ -84,27 +89,17 @@ impl Node {
 
 impl Graph {
     pub fn new(input: Shape, nodes: Vec<Node>, head: Activation, layout: ParamLayout) -> Self {
-        let mut segments: Vec<Segment> = Vec::new();
-        for (i, node) in nodes.iter().enumerate() {
-            let scope = node.layer.scope();
-            match segments.last_mut() {
-                Some(last) if scope == Scope::PerSample && last.scope == Scope::PerSample => {
-                    last.nodes.end = i + 1;
-                    last.params.end = node.params.end;
-                }
-                _ => segments.push(Segment { nodes: i..i + 1, scope, params: node.params.clone() }),
-            }
-        }
-        let largest = segments
-            .iter()
-            .filter(|segment| segment.scope == Scope::PerSample)
-            .map(|segment| nodes[segment.nodes.clone()].iter().map(|node| node.output.size()).sum::<usize>())
-            .max();
+        let chains = segments(&nodes, |_| false);
+        let segments = segments(&nodes, |scope| matches!(scope, Scope::Summed { .. }));
+        let mut skipped: Vec<bool> = nodes.iter().map(|node| node.layer.is_identity()).collect();
+        segments.iter().filter_map(|segment| segment.nodes.clone().last()).for_each(|last| skipped[last] = false);
+        let elements = |segment: &Segment| {
+            segment.nodes.clone().filter(|&i| !skipped[i]).map(|i| nodes[i].output.size()).sum::<usize>()
+        };
+        let largest = segments.iter().filter(|segment| segment.scope != Scope::WholeBatch).map(elements).max();
         let sample_bytes = largest.unwrap_or(0).saturating_mul(size_of::<f32>());
         let shard = (SHARD_BYTES / sample_bytes.max(1)).clamp(1, MAX_SHARD);
-        let mut skipped: Vec<bool> = nodes.iter().map(|node| node.layer.is_identity()).collect();
-        segments.iter().for_each(|segment| skipped[segment.nodes.end - 1] = false);
-        Graph { input, nodes, head, layout: Arc::new(layout), segments, skipped, shard }
+        Graph { input, nodes, head, layout: Arc::new(layout), segments, chains, skipped, shard }
     }
 
     /// One sample of the output.
@@ -164,9 +159,47 @@ impl Graph {
     }
 }
 
+/// The nodes cut into segments. A layer for which `waits` begins a new one, behind another chain, which computes its sums.
+fn segments(nodes: &[Node], waits: impl Fn(Scope) -> bool) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for (i, node) in nodes.iter().enumerate() {
+        let (scope, start) = (node.layer.scope(), node.params.start);
+        let is_chain = |segment: &Segment| segment.scope != Scope::WholeBatch;
+        if waits(scope) && !segments.last().is_some_and(is_chain) {
+            segments.push(Segment { nodes: i..i, scope: Scope::PerSample, params: start..start });
+        }
+        match segments.last_mut().filter(|last| is_chain(last)) {
+            Some(last) if scope != Scope::WholeBatch && !waits(scope) => {
+                last.nodes.end = i + 1;
+                last.params.end = node.params.end;
+            }
+            _ => segments.push(Segment { nodes: i..i + 1, scope, params: node.params.clone() }),
+        }
+    }
+    segments
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::prelude::*;
+    use crate::{layers::Scope, prelude::*};
+
+    #[test]
+    fn a_layer_that_waits_for_sums_stands_between_two_chains() {
+        let model = Sequential::new([4, 4, 1])
+            .add(BatchNormalization::new())
+            .add(Conv2D::new(2, 3))
+            .add(BatchNormalization::new())
+            .add(Flatten::new())
+            .add(Dense::new(3))
+            .add(BatchNormalization::new())
+            .build()
+            .unwrap();
+        let nodes: Vec<_> = model.graph.segments.iter().map(|segment| segment.nodes.clone()).collect();
+        assert_eq!(nodes, [0..0, 0..2, 2..4, 4..5, 5..5, 5..6]);
+        let chains: Vec<_> = model.graph.chains.iter().map(|chain| chain.nodes.clone()).collect();
+        assert_eq!(chains, [0..4, 4..5, 5..6]);
+        assert_eq!(model.graph.segments[3].scope, Scope::WholeBatch);
+    }
 
     #[test]
     fn what_no_gradient_reads_is_not_kept() {

@@ -50,7 +50,7 @@ pub(crate) fn largest_batch(graph: &Graph) -> usize {
 impl<T: Scalar> Infer<'_, T> {
     /// Overwrites `y` with what the nodes, without the head, make of the samples in `x`.
     pub fn run(&self, n: usize, x: &[T], y: &mut [T], boundaries: &mut [Vec<T>; 2]) {
-        let (last, segments) = self.graph.segments.split_last().expect("a model has a layer");
+        let (last, segments) = self.graph.chains.split_last().expect("a model has a layer");
         let [from, to] = boundaries;
         let mut x = x;
         for segment in segments {
@@ -67,7 +67,7 @@ impl<T: Scalar> Infer<'_, T> {
             Scope::WholeBatch => {
                 self.spaces.lend(self.graph, |space| self.node(segment.nodes.start, n, x, y, space));
             }
-            Scope::PerSample => {
+            Scope::PerSample | Scope::Summed { .. } => {
                 let shard = self.graph.shard;
                 let (x_len, y_len) = (x.len() / n, y.len() / n);
                 let run = |(y, x): (&mut [T], &[T])| {
@@ -103,6 +103,7 @@ impl<T: Scalar> Infer<'_, T> {
             scratch: &mut space.scratch,
             packed: self.packed.of(i, Pass::Forward),
             params: Params { values: self.params, layout: &self.graph.layout },
+            sums: &[],
             mode: Mode::Infer,
             trainable: node.trainable,
             stream: i as u64,
@@ -116,13 +117,13 @@ impl<T: Scalar> Infer<'_, T> {
 
 /// The elements of the two buffers that hold the outputs between segments, for one sample.
 pub(crate) fn boundary_elements(graph: &Graph) -> usize {
-    let (_, segments) = graph.segments.split_last().expect("a model has a layer");
+    let (_, segments) = graph.chains.split_last().expect("a model has a layer");
     2 * segments.iter().map(|segment| graph.nodes[segment.nodes.end - 1].output.size()).max().unwrap_or(0)
 }
 
 /// The bytes of what all threads compute in: each has two buffers for the activations of a shard.
 pub(crate) fn space_bytes<T>(graph: &Graph) -> usize {
-    let inner = graph.segments.iter().flat_map(|segment| segment.nodes.start..segment.nodes.end - 1);
+    let inner = graph.chains.iter().flat_map(|segment| segment.nodes.start..segment.nodes.end - 1);
     let widest = inner.map(|i| graph.nodes[i].output.size()).max().unwrap_or(0);
     rayon::current_num_threads() * 2 * graph.shard * widest * size_of::<T>()
 }

@@ -3,6 +3,12 @@
 //! A chain of layers that treat samples independently runs shard by shard, each shard a fixed number of samples. The
 //! shards are dealt to a constant number of lanes; a lane runs its shards in order and adds up their gradients, and the
 //! lanes are summed in order. So the order of every addition, and with it every bit, is the same for any number of threads.
+//!
+//! Where a layer needs sums over the batch ([`Scope::Summed`]), the chain before it ends by adding them up, while its output is in a
+//! cache, and the layer heads the next chain. Backward likewise: its chain ends by adding up the sums of the gradients, and the chain before
+//! begins with the layer's backward pass. So its input and the gradient to its output are all that goes through memory.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -13,7 +19,7 @@ use super::{
 };
 use crate::{
     Scalar,
-    layers::{Backward, Forward, Grads, Mode, Params, Pass, Scope, State, Taped, erased::Work},
+    layers::{Backward, Forward, Grads, Mode, Params, Pass, Scope, Scratch, State, Taped, erased::Work},
     tensor::{View, ViewMut},
 };
 
@@ -34,9 +40,11 @@ pub(crate) struct Tape<T> {
 }
 
 struct SegmentTape<T> {
-    /// `[n, output]`, and the gradient to it.
+    /// `[n, output]`, and the gradient to it, or to the output of the next node, where that is [`Scope::Summed`].
     out: Vec<T>,
     dout: Vec<T>,
+    /// What the first node has summed over the batch, forward and backward.
+    sums: [Vec<f64>; 2],
     /// One for a segment that takes the whole batch.
     lanes: Vec<Lane<T>>,
 }
@@ -45,6 +53,8 @@ struct SegmentTape<T> {
 struct Lane<T> {
     /// The sum over its shards of the gradients to the segment's weights.
     grads: Vec<T>,
+    /// Its part of the sums that are added up at the end of the pass.
+    sums: Vec<f64>,
     shards: Vec<Shard<T>>,
 }
 
@@ -68,7 +78,7 @@ pub(crate) struct Step<'a, T> {
 impl<T: Scalar> Tape<T> {
     /// Buffers for batches of up to `n` samples.
     pub fn new(graph: &Graph, n: usize, reach: Reach) -> Self {
-        let segments = graph.segments.iter().map(|segment| SegmentTape::new(graph, segment, n, reach)).collect();
+        let segments = (0..graph.segments.len()).map(|i| SegmentTape::new(graph, i, n, reach)).collect();
         let dx = if reach.input { n * graph.input.size() } else { 0 };
         Tape { segments, reach, grads: vec![T::zero(); graph.layout.len()], dx: vec![T::zero(); dx] }
     }
@@ -76,15 +86,14 @@ impl<T: Scalar> Tape<T> {
     /// How many elements those buffers hold, without the gradients.
     pub fn elements(graph: &Graph, n: usize, reach: Reach) -> f64 {
         let segment = |segment: &Segment| {
-            let last = segment.nodes.end - 1;
-            let kept = segment.nodes.clone().filter(|&i| i == last || graph.is_kept(i, reach));
+            let kept = inner(segment).filter(|&i| graph.is_kept(i, reach));
             let outputs: usize = kept.map(|i| graph.nodes[i].output.size()).sum();
             let lanes = match segment.scope {
-                Scope::PerSample => n.div_ceil(graph.shard).min(LANES) * segment.params.len(),
                 Scope::WholeBatch => 0,
+                _ => n.div_ceil(graph.shard).min(LANES) * segment.params.len(),
             };
             // The last output has a gradient beside it.
-            n as f64 * (outputs + graph.nodes[last].output.size()) as f64 + lanes as f64
+            n as f64 * (outputs + 2 * graph.input_of(segment.nodes.end).size()) as f64 + lanes as f64
         };
         graph.segments.iter().map(segment).sum()
     }
@@ -93,9 +102,9 @@ impl<T: Scalar> Tape<T> {
     pub fn store(&self, graph: &Graph, params: &mut [T]) {
         let mut state = State { values: params, layout: &graph.layout };
         for (segment, tape) in graph.segments.iter().zip(&self.segments) {
-            let node = &graph.nodes[segment.nodes.start];
-            if segment.scope == Scope::WholeBatch && node.trainable {
-                node.methods::<T>().store(&tape.lanes[0].shards[0].works[0], &mut state);
+            let sums = &tape.sums[0];
+            if !sums.is_empty() && graph.nodes[segment.nodes.start].trainable {
+                graph.nodes[segment.nodes.start].methods::<T>().store(sums, &mut state);
             }
         }
     }
@@ -108,94 +117,134 @@ impl<T: Scalar> Tape<T> {
 }
 
 impl<T: Scalar> SegmentTape<T> {
-    fn new(graph: &Graph, segment: &Segment, n: usize, reach: Reach) -> Self {
-        let width = graph.nodes[segment.nodes.end - 1].output.size();
+    fn new(graph: &Graph, i: usize, n: usize, reach: Reach) -> Self {
+        let segment = &graph.segments[i];
+        let width = graph.input_of(segment.nodes.end).size();
         let shard = shard_samples(graph, segment, n);
         let shards = n.div_ceil(shard);
+        let sums = summed(segment.scope);
+        let next = graph.segments.get(i + 1).map_or([0; 2], |next| summed(next.scope));
         // A smaller batch has fewer shards, and neither more lanes nor more shards in a lane.
-        let lane = |_| Lane::new(graph, segment, shards.div_ceil(LANES), shard, reach);
-        let lanes = (0..shards.min(LANES)).map(lane).collect();
-        SegmentTape { out: vec![T::zero(); n * width], dout: vec![T::zero(); n * width], lanes }
-    }
-}
-
-impl<T: Scalar> Lane<T> {
-    fn new(graph: &Graph, segment: &Segment, shards: usize, samples: usize, reach: Reach) -> Self {
-        let grads = match segment.scope {
-            Scope::PerSample => vec![T::zero(); segment.params.len()],
-            Scope::WholeBatch => Vec::new(),
+        let lane = |_| Lane {
+            grads: vec![T::zero(); if segment.scope == Scope::WholeBatch { 0 } else { segment.params.len() }],
+            sums: vec![0.0; sums[1].max(next[0])],
+            shards: (0..shards.div_ceil(LANES)).map(|_| Shard::new(graph, segment, shard, reach)).collect(),
         };
-        Lane { grads, shards: (0..shards).map(|_| Shard::new(graph, segment, samples, reach)).collect() }
+        SegmentTape {
+            out: vec![T::zero(); n * width],
+            dout: vec![T::zero(); n * width],
+            sums: sums.map(|len| vec![0.0; len]),
+            lanes: (0..shards.min(LANES)).map(lane).collect(),
+        }
     }
 }
 
 impl<T: Scalar> Shard<T> {
     fn new(graph: &Graph, segment: &Segment, samples: usize, reach: Reach) -> Self {
-        let inner = segment.nodes.start..segment.nodes.end - 1;
         let len = |i: usize| if graph.is_kept(i, reach) { samples * graph.nodes[i].output.size() } else { 0 };
         Shard {
-            outputs: inner.map(|i| vec![T::zero(); len(i)]).collect(),
+            outputs: inner(segment).map(|i| vec![T::zero(); len(i)]).collect(),
             works: graph.nodes[segment.nodes.clone()].iter().map(|node| node.methods::<T>().work()).collect(),
         }
+    }
+}
+
+/// All nodes but the last.
+fn inner(segment: &Segment) -> Range<usize> {
+    segment.nodes.start..segment.nodes.end.saturating_sub(1)
+}
+
+/// How many sums over the batch a segment waits for, forward and backward.
+fn summed(scope: Scope) -> [usize; 2] {
+    match scope {
+        Scope::Summed { forward, backward } => [forward, backward],
+        Scope::PerSample | Scope::WholeBatch => [0; 2],
+    }
+}
+
+/// Overwrites `sums` with those over all lanes, in their order.
+fn total<T>(lanes: &[Lane<T>], sums: &mut [f64]) {
+    sums.fill(0.0);
+    for lane in lanes {
+        sums.iter_mut().zip(&lane.sums).for_each(|(sum, part)| *sum += part);
     }
 }
 
 /// The samples of a shard.
 fn shard_samples(graph: &Graph, segment: &Segment, n: usize) -> usize {
     match segment.scope {
-        Scope::PerSample => graph.shard,
         Scope::WholeBatch => n,
+        _ => graph.shard,
     }
 }
 
 /// The samples of a lane: a whole number of shards.
 fn lane_samples(graph: &Graph, segment: &Segment, n: usize) -> usize {
     match segment.scope {
-        Scope::PerSample => n.div_ceil(graph.shard).div_ceil(LANES) * graph.shard,
         Scope::WholeBatch => n,
+        _ => n.div_ceil(graph.shard).div_ceil(LANES) * graph.shard,
     }
 }
 
 impl<T: Scalar> Step<'_, T> {
+    /// The node at the head of segment `i`, if it needs sums over the batch in this step.
+    fn summed_head(&self, i: usize) -> Option<usize> {
+        let segment = self.graph.segments.get(i)?;
+        let head = segment.nodes.start;
+        let sums = matches!(segment.scope, Scope::Summed { .. }) && matches!(self.mode, Mode::Train { .. });
+        (sums && self.graph.nodes[head].trainable).then_some(head)
+    }
+
     /// Runs all nodes over the batch `x`; the result is [`Tape::output`].
     pub fn forward(&self, tape: &mut Tape<T>, x: &[T]) {
         for (i, segment) in self.graph.segments.iter().enumerate() {
             let (done, rest) = tape.segments.split_at_mut(i);
+            let (SegmentTape { out, lanes, sums, .. }, rest) = rest.split_first_mut().expect("a tape for each segment");
             let x_len = self.graph.input_of(segment.nodes.start).size();
+            let y_len = self.graph.input_of(segment.nodes.end).size();
             let x = done.last().map_or(x, |previous| &previous.out[..self.n * x_len]);
-            let SegmentTape { out, lanes, .. } = &mut rest[0];
-            let y_len = self.graph.nodes[segment.nodes.end - 1].output.size();
             let samples = lane_samples(self.graph, segment, self.n);
             let lanes = &mut lanes[..self.n.div_ceil(samples)];
+            let run = ForwardRun {
+                segment,
+                sums: if self.summed_head(i).is_some() { &sums[0] } else { &[] },
+                next: self.summed_head(i + 1),
+            };
             lanes
                 .par_iter_mut()
                 .zip(out[..self.n * y_len].par_chunks_mut(samples * y_len))
                 .zip(x.par_chunks(samples * x_len))
                 .enumerate()
                 .for_each(|(i, ((lane, y), x))| {
-                    self.spaces.lend(self.graph, |space| {
-                        self.lane_forward(segment, lane, i * samples, (x, y), space);
-                    });
+                    self.spaces.lend(self.graph, |space| self.lane_forward(&run, lane, i * samples, (x, y), space));
                 });
+            if run.next.is_some() {
+                total(lanes, &mut rest[0].sums[0]);
+            }
         }
     }
 
     fn lane_forward(
         &self,
-        segment: &Segment,
+        run: &ForwardRun,
         lane: &mut Lane<T>,
         first_sample: usize,
         (x, y): (&[T], &mut [T]),
         space: &mut Space<T>,
     ) {
+        let ForwardRun { segment, sums, next } = *run;
         let x_len = self.graph.input_of(segment.nodes.start).size();
-        let y_len = self.graph.nodes[segment.nodes.end - 1].output.size();
+        let y_len = self.graph.input_of(segment.nodes.end).size();
         let samples = shard_samples(self.graph, segment, self.n);
         let parts = x.chunks(samples * x_len).zip(y.chunks_mut(samples * y_len));
+        lane.sums.fill(0.0);
         // What the backward pass does not read alternates between these.
         let [mut from, mut to] = std::mem::take(&mut space.buffers);
         for (i, (shard, (x, y))) in lane.shards.iter_mut().zip(parts).enumerate() {
             let n = x.len() / x_len;
+            if segment.nodes.is_empty() {
+                y.copy_from_slice(x);
+            }
             for (k, node) in self.graph.nodes[segment.nodes.clone()].iter().enumerate() {
                 let index = segment.nodes.start + k;
                 if self.graph.is_skipped(index) {
@@ -219,6 +268,7 @@ impl<T: Scalar> Step<'_, T> {
                     scratch: &mut space.scratch,
                     packed: self.packed.of(index, Pass::Forward),
                     params: Params { values: self.params, layout: &self.graph.layout },
+                    sums: if k == 0 { sums } else { &[] },
                     mode: self.mode,
                     trainable: node.trainable,
                     stream: index as u64,
@@ -231,6 +281,10 @@ impl<T: Scalar> Step<'_, T> {
                     std::mem::swap(&mut from, &mut to);
                 }
             }
+            if let Some(next) = next {
+                let y = View::new(self.graph.input_of(next).batch(n), y);
+                self.graph.nodes[next].methods::<T>().sum(&mut space.works[next], y, &mut lane.sums);
+            }
         }
         space.buffers = [from, to];
     }
@@ -240,12 +294,13 @@ impl<T: Scalar> Step<'_, T> {
     pub fn backward(&self, tape: &mut Tape<T>, x: &[T]) {
         let reach = tape.reach;
         tape.grads.fill(T::zero());
-        let reached = |segment: &Segment| reach.holds(segment.nodes.end - 1);
+        let reached = |segment: &Segment| reach.needs_dx(segment.nodes.end);
         for (i, segment) in self.graph.segments.iter().enumerate().rev().take_while(|(_, segment)| reached(segment)) {
             let (before, rest) = tape.segments.split_at_mut(i);
-            let SegmentTape { out, dout, lanes } = &mut rest[0];
+            let (SegmentTape { out, dout, sums, lanes }, after) =
+                rest.split_first_mut().expect("a tape for each segment");
             let x_len = self.n * self.graph.input_of(segment.nodes.start).size();
-            let y_len = self.n * self.graph.nodes[segment.nodes.end - 1].output.size();
+            let y_len = self.n * self.graph.input_of(segment.nodes.end).size();
             let (x, dx) = match before.last_mut() {
                 Some(previous) => (&previous.out[..x_len], &mut previous.dout[..]),
                 None => (x, &mut tape.dx[..]),
@@ -255,12 +310,18 @@ impl<T: Scalar> Step<'_, T> {
             let part = Part { x, y: &out[..y_len], dy: &mut dout[..y_len], dx, n: self.n };
             let lanes = &mut lanes[..self.n.div_ceil(lane_samples)];
             let grads = &mut tape.grads[segment.params.clone()];
+            let run = BackwardRun {
+                segment,
+                reach,
+                head: self.summed_head(i).filter(|&head| reach.holds(head)).map(|head| (head, &sums[0][..])),
+                next: self.summed_head(i + 1).map(|next| (next, after[0].sums.each_ref().map(|sums| &sums[..]))),
+            };
             match segment.scope {
                 Scope::WholeBatch => self.spaces.lend(self.graph, |space| {
-                    self.shard_backward(segment, reach, &mut lanes[0].shards[0], part, grads, space);
+                    self.shard_backward(&run, &mut lanes[0].shards[0], part, (grads, &mut []), space);
                 }),
-                Scope::PerSample => {
-                    self.lanes_backward(segment, reach, lanes, lane_samples, part);
+                _ => {
+                    self.lanes_backward(&run, lanes, lane_samples, part);
                     grads.par_chunks_mut(SUM_BLOCK).enumerate().for_each(|(i, sum)| {
                         for lane in &*lanes {
                             for (sum, &grad) in sum.iter_mut().zip(&lane.grads[i * SUM_BLOCK..]) {
@@ -270,40 +331,38 @@ impl<T: Scalar> Step<'_, T> {
                     });
                 }
             }
+            if run.head.is_some() {
+                total(lanes, &mut sums[1]);
+            }
         }
     }
 
     /// Runs the lanes in parallel.
-    fn lanes_backward(
-        &self,
-        segment: &Segment,
-        reach: Reach,
-        lanes: &mut [Lane<T>],
-        lane_samples: usize,
-        part: Part<T>,
-    ) {
+    fn lanes_backward(&self, run: &BackwardRun, lanes: &mut [Lane<T>], lane_samples: usize, part: Part<T>) {
         if let [lane] = lanes {
-            self.spaces.lend(self.graph, |space| self.lane_backward(segment, reach, lane, part, space));
+            self.spaces.lend(self.graph, |space| self.lane_backward(run, lane, part, space));
             return;
         }
         let half = lanes.len() / 2;
         let (first, second) = lanes.split_at_mut(half);
         let (first_part, second_part) = part.split(half * lane_samples);
         rayon::join(
-            || self.lanes_backward(segment, reach, first, lane_samples, first_part),
-            || self.lanes_backward(segment, reach, second, lane_samples, second_part),
+            || self.lanes_backward(run, first, lane_samples, first_part),
+            || self.lanes_backward(run, second, lane_samples, second_part),
         );
     }
 
-    fn lane_backward(&self, segment: &Segment, reach: Reach, lane: &mut Lane<T>, part: Part<T>, space: &mut Space<T>) {
-        lane.grads.fill(T::zero());
+    fn lane_backward(&self, run: &BackwardRun, lane: &mut Lane<T>, part: Part<T>, space: &mut Space<T>) {
+        let Lane { grads, sums, shards } = lane;
+        grads.fill(T::zero());
+        sums.fill(0.0);
         let mut rest = part;
-        for shard in &mut lane.shards {
+        for shard in shards {
             let n = self.graph.shard.min(rest.n);
             let (part, others) = rest.split(n);
             rest = others;
             if n > 0 {
-                self.shard_backward(segment, reach, shard, part, &mut lane.grads, space);
+                self.shard_backward(run, shard, part, (grads, sums), space);
             }
         }
     }
@@ -312,54 +371,113 @@ impl<T: Scalar> Step<'_, T> {
     /// buffers.
     fn shard_backward(
         &self,
-        segment: &Segment,
-        reach: Reach,
+        run: &BackwardRun,
         shard: &mut Shard<T>,
         part: Part<T>,
-        grads: &mut [T],
+        (grads, sums): (&mut [T], &mut [f64]),
         space: &mut Space<T>,
     ) {
+        let BackwardRun { segment, reach, head, next } = *run;
         let Part { x, y, dy, mut dx, n } = part;
-        let [mut upper, mut lower] = std::mem::take(&mut space.buffers);
-        let first = segment.nodes.start;
-        for index in segment.nodes.clone().rev().take_while(|&index| reach.holds(index)) {
+        let (first, offset) = (segment.nodes.start, segment.params.start);
+        let Space { buffers, scratch, works } = space;
+        let [mut upper, mut lower] = std::mem::take(buffers);
+        // Whether the gradient to the output of the next node down is in `upper`, not in `dy`.
+        let mut inside = false;
+        if let Some((next, sums)) = next {
+            let (shape, node) = (self.graph.input_of(next), &self.graph.nodes[next]);
+            let taped = Taped::new(node.layer.reads(), n, (shape, y), (node.output, &[]), dy);
+            let dx = ViewMut::new(shape.batch(n), grown(&mut lower, y.len()));
+            let mut cx = self.cx(next, 0, sums, &mut [], scratch);
+            node.methods::<T>().backward(&mut cx, &mut works[next], taped, Some(dx));
+            std::mem::swap(&mut upper, &mut lower);
+            inside = true;
+        }
+        // The head has its backward pass with the segment before.
+        let nodes = first + usize::from(head.is_some())..segment.nodes.end;
+        let lowest = nodes.clone().find(|&index| !self.graph.is_skipped(index));
+        for index in nodes.rev().take_while(|&index| reach.holds(index)).filter(|&index| !self.graph.is_skipped(index))
+        {
             let k = index - first;
-            // The gradient to the output is that to the input.
-            if self.graph.is_skipped(index) {
-                if k == 0
-                    && let Some(dx) = dx.take()
-                {
-                    dx.copy_from_slice(&upper[..dx.len()]);
-                }
-                continue;
-            }
             let (input, node) = (self.graph.input_of(index), &self.graph.nodes[index]);
             let (x_len, y_len) = (n * input.size(), n * node.output.size());
-            let last = index + 1 == segment.nodes.end;
             let x = match self.graph.source(segment, index) {
                 Some(source) => shard.outputs[source - first].get(..x_len).unwrap_or_default(),
                 None => x,
             };
-            let y = if last { y } else { shard.outputs[k].get(..y_len).unwrap_or_default() };
-            let dy_here = if last { &mut *dy } else { &mut upper[..y_len] };
-            let dx_here = match k {
-                0 => dx.take(),
+            let y = match shard.outputs.get(k) {
+                Some(kept) => kept.get(..y_len).unwrap_or_default(),
+                None => y,
+            };
+            let dy = if inside { &mut upper[..y_len] } else { &mut *dy };
+            let dx = match &mut dx {
+                Some(dx) if Some(index) == lowest => Some(&mut **dx),
                 _ => reach.needs_dx(index).then(|| grown(&mut lower, x_len)),
             };
-            let mut cx = Backward {
-                grads: Grads { values: &mut *grads, offset: segment.params.start, layout: &self.graph.layout },
-                scratch: &mut space.scratch,
-                packed: self.packed.of(index, Pass::Backward),
-                params: Params { values: self.params, layout: &self.graph.layout },
-                trainable: node.trainable && self.mode != Mode::Explain,
-            };
-            let taped = Taped::new(node.layer.reads(), n, (input, x), (node.output, y), dy_here);
-            let dx_here = dx_here.map(|dx| ViewMut::new(input.batch(n), dx));
-            node.methods::<T>().backward(&mut cx, &mut shard.works[k], taped, dx_here);
+            let mut cx = self.cx(index, offset, [&[], &[]], grads, scratch);
+            let taped = Taped::new(node.layer.reads(), n, (input, x), (node.output, y), dy);
+            let dx = dx.map(|dx| ViewMut::new(input.batch(n), dx));
+            node.methods::<T>().backward(&mut cx, &mut shard.works[k], taped, dx);
             std::mem::swap(&mut upper, &mut lower);
+            inside = true;
         }
-        space.buffers = [upper, lower];
+        if lowest.is_none()
+            && let Some(dx) = &mut dx
+        {
+            let len = dx.len();
+            dx.copy_from_slice(if inside { &upper[..len] } else { dy });
+        }
+        if let Some((head, forward_sums)) = head {
+            let (shape, node) = (self.graph.input_of(head), &self.graph.nodes[head]);
+            let dy = match &dx {
+                Some(dx) => dx,
+                None if inside => &upper[..x.len()],
+                None => dy,
+            };
+            let [x, dy] = [x, dy].map(|data| View::new(shape.batch(n), data));
+            let mut cx = self.cx(head, offset, [forward_sums, &[]], grads, scratch);
+            node.methods::<T>().sum_gradient(&mut cx, &mut works[head], x, dy, sums);
+        }
+        *buffers = [upper, lower];
     }
+
+    /// What node `index` may use in a backward pass; `grads` are those from `offset` on.
+    fn cx<'b>(
+        &'b self,
+        index: usize,
+        offset: usize,
+        sums: [&'b [f64]; 2],
+        grads: &'b mut [T],
+        scratch: &'b mut Scratch<T>,
+    ) -> Backward<'b, T> {
+        Backward {
+            grads: Grads { values: grads, offset, layout: &self.graph.layout },
+            scratch,
+            packed: self.packed.of(index, Pass::Backward),
+            params: Params { values: self.params, layout: &self.graph.layout },
+            sums,
+            trainable: self.graph.nodes[index].trainable && self.mode != Mode::Explain,
+        }
+    }
+}
+
+/// What the lanes of a segment need to know in a forward pass.
+struct ForwardRun<'a> {
+    segment: &'a Segment,
+    /// Those of the first node.
+    sums: &'a [f64],
+    /// The node at the head of the next segment, if it waits for its sums.
+    next: Option<usize>,
+}
+
+/// What the lanes of a segment need to know in a backward pass.
+struct BackwardRun<'a> {
+    segment: &'a Segment,
+    reach: Reach,
+    /// The first node, if it waits for sums, with those of its forward pass.
+    head: Option<(usize, &'a [f64])>,
+    /// The first node of the next segment, likewise, with the sums of both passes.
+    next: Option<(usize, [&'a [f64]; 2])>,
 }
 
 /// What the backward pass of a segment reads and writes, for a part of the batch.

@@ -106,6 +106,7 @@ pub(super) mod tests {
             scratch: &mut Scratch::default(),
             packed: &[],
             params: Params { values: &[], layout: &layout },
+            sums: &[],
             mode: Mode::Train { seed: 3, step },
             trainable: true,
             stream: 0,
