@@ -119,10 +119,12 @@
 
 pub mod activations;
 mod aligned;
+mod atomic;
 pub mod callbacks;
 pub mod constraints;
 pub mod data;
 mod error;
+mod formats;
 pub mod gradcheck;
 pub mod initializers;
 pub mod kernels;

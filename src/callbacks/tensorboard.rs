@@ -96,7 +96,7 @@ mod tests {
             }
         }
         assert_eq!(values(&folder.path().join("train"), "epoch_learning_rate"), [0.25; 3]);
-        assert_eq!(values(&folder.path().join("validation"), "epoch_learning_rate"), []);
+        assert_eq!(values(&folder.path().join("validation"), "epoch_learning_rate"), [0.0; 0]);
     }
 
     #[test]

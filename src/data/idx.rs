@@ -21,8 +21,7 @@ use std::{
 use byteorder::{BigEndian, ByteOrder, WriteBytesExt};
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 
-use super::atomic;
-use crate::{Error, MAX_RANK, Result, Shape, Tensor};
+use crate::{Error, MAX_RANK, Result, Shape, Tensor, atomic};
 
 const UNSIGNED_BYTE: u8 = 0x08;
 

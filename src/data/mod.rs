@@ -1,6 +1,5 @@
 //! Data: batches of samples, file formats and data sets.
 
-mod atomic;
 mod batches;
 pub mod datasets;
 pub mod idx;

@@ -106,8 +106,8 @@ mod tests {
     fn a_sum_takes_every_element_once() {
         for len in [0, 1, LANES - 1, LANES, 3 * LANES + 5, BLOCK + 1, 5 * BLOCK - 1] {
             let (a, b): (Vec<f64>, Vec<f64>) = (0..len).map(|i| (i as f64, (7 * i % 5) as f64)).unzip();
-            assert_eq!(sum([&a], |[a]| a), a.iter().sum());
-            assert_eq!(sum([&a, &b], |[a, b]| a * b), a.iter().zip(&b).map(|(a, b)| a * b).sum());
+            assert_eq!(sum([&a], |[a]| a), a.iter().sum::<f64>());
+            assert_eq!(sum([&a, &b], |[a, b]| a * b), a.iter().zip(&b).map(|(a, b)| a * b).sum::<f64>());
         }
     }
 

@@ -11,10 +11,7 @@ use sha2::{Digest, Sha256};
 use ureq::{Agent, config::ConfigBuilder, typestate::AgentScope};
 
 use super::files::{DataFile, Source};
-use crate::{
-    Error, Result,
-    data::{atomic, idx},
-};
+use crate::{Error, Result, atomic, data::idx};
 
 /// Fetches what is missing in `folder` from the first mirror that has it, and stores it unpacked.
 pub(super) fn fetch_missing(source: &Source, folder: &Path, agent: &Agent) -> Result<()> {

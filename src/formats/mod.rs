@@ -1,0 +1,4 @@
+//! What reads and writes models.
+
+pub(crate) mod archive;
+mod weights;
