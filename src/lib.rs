@@ -71,6 +71,7 @@
 //! | losses and metrics | [`losses`], [`Metric`], [`metrics`] |
 //! | optimizers, and schedules of their rates | [`optimizers`], [`optimizers::schedules`] |
 //! | arrays and classes | [`tensor`], [`Tensor`], [`Labels`], [`Shape`] |
+//! | data that does not fit in memory | [`Dataset`](data::Dataset), [`Model::fit_dataset`], [`data::dataset`] |
 //! | data sets and their files | [`datasets`], [`data::idx`] |
 //! | checks of gradients by finite differences | [`gradcheck`] |
 //! | the weights as one array | [`params`], [`Model::params`] |
@@ -94,8 +95,9 @@
 //! );
 //! ```
 //!
-//! Two are found later: a loss or a gradient that becomes NaN or infinite ends [`fit`](Model::fit) with
-//! [`Error::NotFinite`], and [`Tensor`]s are indexed as slices are, with a panic.
+//! Three are found later: the batches of a [`Dataset`](data::Dataset) are checked as they come, a loss or a gradient that
+//! becomes NaN or infinite ends [`fit`](Model::fit) with [`Error::NotFinite`], and [`Tensor`]s are indexed as slices are,
+//! with a panic.
 //!
 //! # Reproducibility
 //!

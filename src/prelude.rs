@@ -9,6 +9,7 @@ pub use crate::{
     callbacks::{
         CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
     },
+    data::{Batch, Dataset, TensorDataset, dataset},
     datasets::{self, Split},
     layers::{
         AveragePooling1D, AveragePooling2D, BatchNormalization, Conv1D, Conv2D, Conv2DTranspose, Cropping2D, Dense,

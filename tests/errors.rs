@@ -550,7 +550,7 @@ mod options {
     fn validation_data_with_a_split() {
         let (x, y) = (x(4), y(4));
         let options = quiet().validation_data(&x, &y).validation_split(0.5);
-        fit_fails(options, Kind::Argument, &["validation_data", "validation_split", "not both"]);
+        fit_fails(options, Kind::Argument, &["give one of validation_data", "validation_split", "not several"]);
     }
 
     #[test]

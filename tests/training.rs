@@ -165,7 +165,12 @@ struct Log(Vec<String>);
 
 impl Callback for Log {
     fn on_train_begin(&mut self, training: &mut Training) -> cornu::Result<()> {
-        self.0.push(format!("begin {} {} {}", training.epochs(), training.steps(), training.monitors().join(" ")));
+        self.0.push(format!(
+            "begin {} {} {}",
+            training.epochs(),
+            training.steps().unwrap(),
+            training.monitors().join(" ")
+        ));
         Ok(())
     }
 
@@ -231,6 +236,39 @@ fn callbacks_are_called_as_in_keras() {
         "end",
     ];
     assert_eq!(log.0, expected);
+}
+
+/// What `keras/src/backend/tensorflow/trainer.py` of Keras 3.15 calls after `stop_training`.
+#[test]
+fn a_stop_ends_the_epoch_as_in_keras() {
+    let (x, y) = task(64);
+    let called = |hook: &str| {
+        let mut log = Log::default();
+        let stop = |training: &mut Training, here: &str| {
+            if here == hook {
+                training.stop_training();
+            }
+            Ok(())
+        };
+        let stopper = LambdaCallback::new()
+            .on_train_begin(|training| stop(training, "train begins"))
+            .on_epoch_begin(|training, _| stop(training, "epoch begins"))
+            .on_train_batch_begin(|training, _| stop(training, "batch begins"))
+            .on_train_batch_end(|training, batch, _| if batch == 1 { stop(training, "batch ends") } else { Ok(()) })
+            .on_test_end(|training, _| stop(training, "test ends"));
+        let options = quiet().epochs(2).validation_data(&x, &y).callback(stopper).callback(&mut log);
+        let history = compile(network()).fit(&x, &y, options).unwrap();
+        assert_eq!(history.epochs.len(), 1);
+        log.0.retain(|entry| entry.starts_with("batch") && entry.ends_with("ends") || entry.ends_with("0 ends"));
+        log.0
+    };
+    for (hook, batches) in
+        [("train begins", 1), ("epoch begins", 1), ("batch begins", 1), ("batch ends", 2), ("test ends", 4)]
+    {
+        let batches = (0..batches).map(|batch| format!("batch {batch} ends"));
+        let expected: Vec<_> = batches.chain(["epoch 0 ends".to_owned()]).collect();
+        assert_eq!(called(hook), expected, "{hook}");
+    }
 }
 
 #[test]

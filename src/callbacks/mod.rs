@@ -21,8 +21,8 @@ pub use terminate_on_nan::TerminateOnNaN;
 
 use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
 
-/// What watches a training: [`fit`](Model::fit) calls these methods as `keras.callbacks.Callback`'s are called. Each does nothing by
-/// default; an error ends the training, and `fit` returns it.
+/// What watches a training: [`fit`](Model::fit) and [`fit_dataset`](Model::fit_dataset) call these methods as
+/// `keras.callbacks.Callback`'s are called. Each does nothing by default; an error ends the training, and `fit` returns it.
 ///
 /// ```
 /// use cornu::prelude::*;
@@ -151,8 +151,8 @@ pub struct Training<'a, T = f32> {
 pub(crate) struct Plan {
     /// The epochs that were asked for.
     pub epochs: usize,
-    /// The steps of an epoch.
-    pub steps: usize,
+    /// The steps of an epoch, where they are known.
+    pub steps: Option<usize>,
     /// What can be monitored: `loss`, the metrics, and with validation the same with `val_`.
     pub monitors: Vec<String>,
 }
@@ -178,8 +178,8 @@ impl<T: Scalar> Training<'_, T> {
         self.plan.epochs
     }
 
-    /// How many steps an epoch has.
-    pub fn steps(&self) -> usize {
+    /// How many steps an epoch has; `None` where a [`Dataset`](crate::data::Dataset) does not tell.
+    pub fn steps(&self) -> Option<usize> {
         self.plan.steps
     }
 
@@ -193,7 +193,8 @@ impl<T: Scalar> Training<'_, T> {
         self.model.compiled("rises").is_ok_and(|compiled| compiled.objective.rises(monitor))
     }
 
-    /// Ends the training after this epoch.
+    /// Ends the training, as Keras's `stop_training` does: the epoch ends after the batch that is trained on, or, before the first
+    /// one, after that; its validation and [`on_epoch_end`](Callback::on_epoch_end) follow, and no other epoch.
     pub fn stop_training(&mut self) {
         *self.stop = true;
     }
@@ -217,7 +218,7 @@ impl<T: Scalar> Training<'_, T> {
             return Ok(());
         }
         let validation = monitor.starts_with("val_") && !self.monitors().iter().any(|name| name.starts_with("val_"));
-        let help = if validation { "; give fit validation_data or validation_split" } else { "" };
+        let help = if validation { "; give fit validation_data, validation_dataset or validation_split" } else { "" };
         Err(Error::argument(
             callback,
             format!("there is no \"{monitor}\" to monitor; there are {}{help}", self.monitors().join(", ")),

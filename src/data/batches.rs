@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use rand::seq::SliceRandom;
 use rayon::prelude::*;
 
-use crate::{Labels, Scalar, Shape, Tensor, rng, tensor::View};
+use crate::{Labels, Scalar, Shape, Tensor, tensor::View};
 
 /// The samples that a model is given: a tensor of its own scalar, or of bytes, which are converted a batch at a time; or a
 /// view of one, such as [`slice`](Tensor::slice) gives.
@@ -139,29 +138,9 @@ impl<'a, T> From<View<'a, T>> for Targets<'a, T> {
     }
 }
 
-/// Shuffles for an epoch: another permutation for each.
-pub(crate) fn shuffle(order: &mut [usize], seed: u64, epoch: usize) {
-    order.shuffle(&mut rng::stream(seed, rng::SHUFFLE, epoch as u64, 0));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shuffled_order_depends_on_seed_and_epoch_alone() {
-        let order = |seed, epoch| {
-            let mut order: Vec<usize> = (0..100).collect();
-            shuffle(&mut order, seed, epoch);
-            order
-        };
-        assert_eq!(order(7, 0), order(7, 0));
-        assert_ne!(order(7, 0), order(7, 1));
-        assert_ne!(order(7, 0), order(8, 0));
-        let mut sorted = order(7, 0);
-        sorted.sort_unstable();
-        assert!(sorted.into_iter().eq(0..100));
-    }
 
     #[test]
     fn bytes_become_numbers() {

@@ -1,8 +1,18 @@
-//! Data: batches of samples, file formats and data sets.
+//! Data: batches of samples, data sets that are larger than the memory, file formats and data sets to download.
 
 mod batches;
+pub mod dataset;
 pub mod datasets;
 pub mod idx;
+mod order;
+mod prefetch;
+mod tensor_dataset;
 
-pub(crate) use batches::shuffle;
 pub use batches::{Input, Targets};
+pub use dataset::{Batch, Dataset, OwnedInput, OwnedTargets};
+pub(crate) use order::Order;
+pub(crate) use prefetch::prefetch;
+pub use tensor_dataset::TensorDataset;
+
+/// How many samples are predicted or trained on at a time by default, as in Keras.
+pub const DEFAULT_BATCH_SIZE: usize = 32;

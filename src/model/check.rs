@@ -1,12 +1,16 @@
 //! What fit, evaluate and predict demand of their data, and what looks suspicious in it.
 
-use std::{borrow::Cow, collections::BTreeSet, ops::Range};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use rayon::prelude::*;
 
 use super::{graph::Graph, objective::Objective};
 use crate::{
-    Error, Labels, Result, Scalar,
+    Error, Labels, Result, Scalar, Shape,
     data::{Input, Targets},
     losses::{Target, TargetKind},
     tensor::View,
@@ -68,6 +72,30 @@ fn class(labels: &Labels, i: usize) -> usize {
 pub(crate) fn batch_size(method: &str, batch_size: usize) -> Result<()> {
     if batch_size == 0 {
         return Err(Error::argument(method, "batch_size must be at least 1, got 0"));
+    }
+    Ok(())
+}
+
+pub(crate) fn is_weight(weight: f64) -> bool {
+    weight >= 0.0 && weight.is_finite()
+}
+
+/// Weights of classes must be weights, of classes that the model has, each sample of one.
+pub(crate) fn class_weight(method: &str, weights: &BTreeMap<usize, f64>, output: Shape) -> Result<()> {
+    let classes = output.last();
+    if let Some((class, weight)) = weights.iter().find(|&(_, &weight)| !is_weight(weight)) {
+        let message = format!("class_weight of class {class} must be a finite number of at least 0, got {weight}");
+        return Err(Error::argument(method, message));
+    }
+    if !weights.is_empty() && output.size() != classes {
+        let message =
+            format!("class_weight needs one class for each sample, but an output of shape {output} has several");
+        return Err(Error::argument(method, format!("{message}; use sample_weight")));
+    }
+    // A single output may stand for any number.
+    if let Some(class) = weights.keys().find(|&&class| classes > 1 && class >= classes) {
+        let message = format!("class_weight names class {class}, but the model has {classes} classes");
+        return Err(Error::argument(method, format!("{message}, 0 to {}", classes - 1)));
     }
     Ok(())
 }

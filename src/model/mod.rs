@@ -16,6 +16,7 @@ mod penalty;
 mod progress;
 mod samples;
 mod sequential;
+mod source;
 mod space;
 mod summary;
 mod surgery;
@@ -24,6 +25,7 @@ mod trainer;
 
 use std::{fmt, ops::Range};
 
+pub use crate::data::DEFAULT_BATCH_SIZE;
 pub use compiled::OptimizerState;
 pub use history::{Epoch, History, Score};
 pub use layer_info::LayerRef;
@@ -43,9 +45,6 @@ use crate::{
     data::Input,
     params::{ParamInfo, ParamLayout},
 };
-
-/// How many samples are predicted or trained on at a time by default, as in Keras.
-pub const DEFAULT_BATCH_SIZE: usize = 32;
 
 /// A built model: layers that fit each other, and their weights.
 ///

@@ -40,6 +40,11 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
+    /// How many samples have been added.
+    pub fn samples(&self) -> usize {
+        self.samples
+    }
+
     /// Adds what regularizers add to the loss of each of `n` samples.
     pub fn penalize(&mut self, penalty: f64, n: usize) {
         self.loss += penalty * n as f64;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::DEFAULT_BATCH_SIZE;
 use crate::{
     callbacks::Callback,
-    data::{Input, Targets},
+    data::{Dataset, Input, Targets},
 };
 
-/// How a model is trained; see [`Model::fit`](crate::Model::fit). Names and defaults are those of Keras's `fit`.
+/// How a model is trained; see [`Model::fit`](crate::Model::fit) and [`Model::fit_dataset`](crate::Model::fit_dataset). Names and
+/// defaults are those of Keras's `fit`.
 ///
 /// ```
 /// use cornu::Fit;
@@ -17,9 +17,10 @@ use crate::{
 /// ```
 pub struct Fit<'a, T = f32> {
     pub(super) epochs: usize,
-    pub(super) batch_size: usize,
-    pub(super) shuffle: bool,
+    pub(super) batch_size: Option<usize>,
+    pub(super) shuffle: Option<bool>,
     pub(super) validation_data: Option<(Input<'a, T>, Targets<'a, T>)>,
+    pub(super) validation_dataset: Option<&'a dyn Dataset<T>>,
     pub(super) validation_split: Option<f64>,
     pub(super) sample_weight: Option<&'a [f32]>,
     pub(super) class_weight: BTreeMap<usize, f64>,
@@ -32,9 +33,10 @@ impl<T> Default for Fit<'_, T> {
     fn default() -> Self {
         Fit {
             epochs: 1,
-            batch_size: DEFAULT_BATCH_SIZE,
-            shuffle: true,
+            batch_size: None,
+            shuffle: None,
             validation_data: None,
+            validation_dataset: None,
             validation_split: None,
             sample_weight: None,
             class_weight: BTreeMap::new(),
@@ -59,19 +61,25 @@ impl<'a, T> Fit<'a, T> {
 
     /// How many samples a step takes; 32 by default. The last batch of an epoch may be smaller.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.batch_size = batch_size;
+        self.batch_size = Some(batch_size);
         self
     }
 
     /// Whether each epoch sees the samples in an order of its own; it does by default.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
-        self.shuffle = shuffle;
+        self.shuffle = Some(shuffle);
         self
     }
 
     /// Samples that the model does not learn from, to be evaluated after each epoch.
     pub fn validation_data(mut self, x: impl Into<Input<'a, T>>, y: impl Into<Targets<'a, T>>) -> Self {
         self.validation_data = Some((x.into(), y.into()));
+        self
+    }
+
+    /// Batches that the model does not learn from, to be evaluated after each epoch: those of the data set's epoch 0.
+    pub fn validation_dataset(mut self, dataset: &'a dyn Dataset<T>) -> Self {
+        self.validation_dataset = Some(dataset);
         self
     }
 

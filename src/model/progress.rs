@@ -13,7 +13,9 @@ use super::history::{Epoch, Score};
 pub(crate) struct Progress {
     style: Style,
     epochs: usize,
-    steps: usize,
+    /// The steps of an epoch, where they are known, and those of this one that are done.
+    steps: Option<usize>,
+    done: usize,
     epoch_start: Instant,
 }
 
@@ -26,14 +28,14 @@ enum Style {
 
 impl Progress {
     /// `verbose`: 0 prints nothing, 1 a bar where the output is a terminal, 2 lines.
-    pub fn new(verbose: u8, epochs: usize, steps: usize) -> Self {
+    pub fn new(verbose: u8, epochs: usize, steps: Option<usize>) -> Self {
         let style = match verbose {
             0 => Style::Silent,
             #[cfg(feature = "progress")]
             1 if io::stdout().is_terminal() => Style::Bar(None),
             _ => Style::Line,
         };
-        Progress { style, epochs, steps, epoch_start: Instant::now() }
+        Progress { style, epochs, steps, done: 0, epoch_start: Instant::now() }
     }
 
     pub fn warn(&self, warning: &str) {
@@ -45,6 +47,7 @@ impl Progress {
 
     pub fn epoch_begins(&mut self, epoch: usize) {
         self.epoch_start = Instant::now();
+        self.done = 0;
         #[cfg(feature = "progress")]
         if let Style::Bar(bar) = &mut self.style {
             print(&format!("Epoch {}/{}", epoch + 1, self.epochs));
@@ -55,23 +58,26 @@ impl Progress {
     }
 
     /// `score` is asked for only when it is shown.
-    pub fn step_done(&self, step: usize, score: impl FnOnce() -> Score) {
+    pub fn step_done(&mut self, score: impl FnOnce() -> Score) {
         #[cfg(feature = "progress")]
         if let Style::Bar(Some(bar)) = &self.style {
-            bar.set_position(step as u64 + 1);
+            bar.set_position(self.done as u64 + 1);
             // A message costs more than a position; more often than this nobody can read it.
-            if step.is_multiple_of((self.steps / 100).max(1)) {
-                let per_step = per_step(self.epoch_start.elapsed(), step + 1);
+            if self.done.is_multiple_of((self.steps.unwrap_or(1000) / 100).max(1)) {
+                let per_step = per_step(self.epoch_start.elapsed(), self.done + 1);
                 bar.set_message(format!("{per_step} - {}", score()));
             }
         }
         #[cfg(not(feature = "progress"))]
-        let _ = (step, score);
+        let _ = score;
+        self.done += 1;
     }
 
     pub fn epoch_ends(&mut self, epoch: usize, result: &Epoch) {
-        let (seconds, steps) = (result.time.as_secs_f64(), self.steps);
-        let train = format!("{} - {}", per_step(result.time, steps), result.train);
+        let (seconds, done) = (result.time.as_secs_f64(), self.done);
+        // Where it was not known, the next epochs can be expected to be as long.
+        let steps = *self.steps.get_or_insert(done);
+        let train = format!("{} - {}", per_step(result.time, done), result.train);
         let validation = result.validation.as_ref().map(|score| format!("val_{score}").replace(" - ", " - val_"));
         match &mut self.style {
             Style::Silent => {}
@@ -84,7 +90,9 @@ impl Progress {
                 if let Some(bar) = bar.take() {
                     bar.finish_and_clear();
                 }
-                print(&format!("{steps}/{steps} {} {seconds:.0}s {train}", FULL.repeat(BAR_WIDTH)));
+                // Not all of it in an epoch that was stopped.
+                let bar = FULL.repeat(BAR_WIDTH.min(BAR_WIDTH * done / steps.max(1)));
+                print(&format!("{done}/{steps} {bar} {seconds:.0}s {train}"));
                 // A line of its own: beside the rest it would not fit in 80 columns.
                 if let Some(validation) = validation {
                     print(&validation);
@@ -112,14 +120,26 @@ const FULL: &str = "━";
 
 /// A bar that never wraps: what does not fit in the terminal's width is cut.
 #[cfg(feature = "progress")]
-fn bar(steps: usize) -> indicatif::ProgressBar {
+fn bar(steps: Option<usize>) -> indicatif::ProgressBar {
     use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-    let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stdout());
-    let style =
-        ProgressStyle::with_template(&format!("{{pos}}/{{len}} {{bar:{BAR_WIDTH}.green/dim}} {{eta}} {{wide_msg}}"))
-            .expect("the template is right")
-            .progress_chars(&format!("{FULL}╸─"));
-    bar.set_style(style);
+    let bar = ProgressBar::with_draw_target(steps.map(|steps| steps as u64), ProgressDrawTarget::stdout());
+    let template = match steps {
+        Some(_) => format!("{{pos}}/{{len}} {{bar:{BAR_WIDTH}.green/dim}} {{eta}} {{wide_msg}}"),
+        None => "{pos}/unknown {wide_msg}".to_owned(),
+    };
+    let style = ProgressStyle::with_template(&template).expect("the template is right");
+    bar.set_style(style.progress_chars(&format!("{FULL}╸─")));
     bar
+}
+
+#[cfg(all(test, feature = "progress"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bar_has_a_length_where_there_is_one() {
+        assert_eq!(bar(Some(7)).length(), Some(7));
+        assert_eq!(bar(None).length(), None);
+    }
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Model,
     check::{self, Prepared},
-    objective::Outputs,
+    graph::Graph,
+    objective::{Objective, Outputs},
 };
 use crate::{
     Error, Result, Scalar, Shape,
-    data::{Input, Targets},
+    data::{Batch, Input, Targets},
 };
 
 /// Samples, what is wanted for them, and what their losses are multiplied by.
@@ -20,15 +20,31 @@ pub(super) struct Samples<'a, T> {
 }
 
 impl<'a, T: Scalar> Samples<'a, T> {
-    pub fn new(method: &'static str, model: &Model<T>, x: Input<'a, T>, y: Targets<'a, T>) -> Result<Self> {
-        check::input(method, &x, &model.graph)?;
-        let targets = check::targets(method, &model.compiled(method)?.objective, x.samples(), y)?;
+    pub fn new(place: &str, graph: &Graph, objective: &Objective, x: Input<'a, T>, y: Targets<'a, T>) -> Result<Self> {
+        check::input(place, &x, graph)?;
+        let targets = check::targets(place, objective, x.samples(), y)?;
         Ok(Samples { x, targets, weights: None })
     }
 
-    /// Sets the weights of all samples, or those of the classes of the samples that are trained on, `0..split`.
+    /// Those of a batch of a data set.
+    pub fn of_batch(
+        place: &str,
+        graph: &Graph,
+        objective: &Objective,
+        batch: &'a Batch<T>,
+        class_weight: &BTreeMap<usize, f64>,
+    ) -> Result<Self> {
+        let mut samples = Samples::new(place, graph, objective, batch.x.view(), batch.y.view())?;
+        let n = samples.x.samples();
+        samples.weigh(place, batch.sample_weight.as_deref(), class_weight, n, objective.output())?;
+        Ok(samples)
+    }
+
+    /// Sets the weights of all samples, or those of the classes of the samples that are trained on, `0..split`;
+    /// [`check::class_weight`] has seen the latter.
     pub fn weigh(
         &mut self,
+        place: &str,
         sample: Option<&[f32]>,
         class: &BTreeMap<usize, f64>,
         split: usize,
@@ -36,42 +52,21 @@ impl<'a, T: Scalar> Samples<'a, T> {
     ) -> Result<()> {
         let classes = output.last();
         let n = self.x.samples();
-        let invalid = |weight: f64| !(weight >= 0.0 && weight.is_finite());
         if let Some(weights) = sample {
             if !class.is_empty() {
-                return Err(Error::argument("fit", "give sample_weight or class_weight, not both"));
+                return Err(Error::argument(place, "give sample_weight or class_weight, not both"));
             }
             if weights.len() != n {
-                return Err(Error::data("fit", format!("x has {n} samples, but sample_weight has {}", weights.len())));
+                return Err(Error::data(place, format!("x has {n} samples, but sample_weight has {}", weights.len())));
             }
-            if let Some(i) = weights.iter().position(|&weight| invalid(weight.into())) {
+            if let Some(i) = weights.iter().position(|&weight| !check::is_weight(weight.into())) {
                 return Err(Error::data(
-                    "fit",
+                    place,
                     format!("sample_weight of sample {i} must be a finite number of at least 0, got {}", weights[i]),
                 ));
             }
             self.weights = Some(weights.iter().map(|&weight| weight.into()).collect());
         } else if !class.is_empty() {
-            if let Some((class, weight)) = class.iter().find(|&(_, &weight)| invalid(weight)) {
-                return Err(Error::argument(
-                    "fit",
-                    format!("class_weight of class {class} must be a finite number of at least 0, got {weight}"),
-                ));
-            }
-            if output.size() != classes {
-                return Err(Error::argument(
-                    "fit",
-                    format!(
-                        "class_weight needs one class for each sample, but an output of shape {output} has several; use \
-                         sample_weight"
-                    ),
-                ));
-            }
-            // A single output may stand for any number.
-            if let Some(class) = class.keys().find(|&&class| classes > 1 && class >= classes) {
-                let message = format!("class_weight names class {class}, but the model has {classes} classes");
-                return Err(Error::argument("fit", format!("{message}, 0 to {}", classes - 1)));
-            }
             let weight =
                 |i| if i < split { class.get(&self.targets.class(i, classes)).copied().unwrap_or(1.0) } else { 1.0 };
             self.weights = Some((0..n).map(weight).collect());

@@ -2,22 +2,24 @@
 
 use super::{
     Model,
+    graph::Reach,
     objective::{Objective, Sums},
     packed::Packed,
     penalty,
     samples::Samples,
     tape::Tape,
 };
-use crate::{Scalar, data, layers::Mode};
+use crate::{Scalar, layers::Mode};
 
 const COMPILED: &str = "fit has checked that the model is compiled";
 
 /// A model in training, and the buffers that a step needs.
 pub(super) struct Trainer<'m, T> {
     pub model: &'m mut Model<T>,
-    tape: Tape<T>,
+    /// How far gradients go.
+    reach: Reach,
+    buffers: Option<Buffers<T>>,
     packed: Packed<T>,
-    batch: Vec<T>,
     /// The weights with which the loss was finite last.
     good: Vec<T>,
     /// For constraints to compute in.
@@ -25,12 +27,19 @@ pub(super) struct Trainer<'m, T> {
     seed: u64,
 }
 
+/// What a step computes in, as large as the largest batch so far.
+struct Buffers<T> {
+    samples: usize,
+    batch: Vec<T>,
+    tape: Tape<T>,
+}
+
 impl<'m, T: Scalar> Trainer<'m, T> {
-    pub fn new(model: &'m mut Model<T>, batch_size: usize, seed: u64) -> Self {
+    pub fn new(model: &'m mut Model<T>, seed: u64) -> Self {
         let reach = model.graph.reach();
         Trainer {
-            tape: Tape::new(&model.graph, batch_size, reach),
-            batch: vec![T::zero(); batch_size * model.graph.input.size()],
+            reach,
+            buffers: None,
             packed: Packed::new(&model.graph, Some(reach)),
             good: model.params().to_vec(),
             norms: Vec::new(),
@@ -39,15 +48,11 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         }
     }
 
-    /// The order in which the next epoch sees the first `n` samples.
-    pub fn order(&mut self, n: usize, shuffle: bool) -> Vec<usize> {
+    /// Begins an epoch, and counts those before it.
+    pub fn begin_epoch(&mut self) -> usize {
         let compiled = self.model.compiled.as_mut().expect(COMPILED);
-        let mut order: Vec<usize> = (0..n).collect();
-        if shuffle {
-            data::shuffle(&mut order, self.seed, compiled.epochs);
-        }
         compiled.epochs += 1;
-        order
+        compiled.epochs - 1
     }
 
     /// One step on the samples of `indices`. When the loss, a gradient or a weight is not finite, says which, and leaves
@@ -59,9 +64,15 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         indices: &[usize],
         sums: &mut Sums,
     ) -> Result<(), &'static str> {
-        let Trainer { model, tape, packed, batch, good, norms, seed } = self;
+        let Trainer { model, reach, buffers, packed, good, norms, seed } = self;
         let compiled = model.compiled.as_ref().expect(COMPILED);
         let n = indices.len();
+        let large = buffers.take().filter(|buffers| buffers.samples >= n);
+        let Buffers { batch, tape, .. } = buffers.insert(large.unwrap_or_else(|| Buffers {
+            samples: n,
+            batch: vec![T::zero(); n * model.graph.input.size()],
+            tape: Tape::new(&model.graph, n, *reach),
+        }));
         let x = &mut batch[..n * model.graph.input.size()];
         samples.x.gather(indices, x);
         packed.pack(&model.graph, model.params());
