@@ -7,7 +7,8 @@ pub use crate::{
     Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, Regularizer, Score, Sequential,
     Shape, Tensor,
     callbacks::{
-        CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
+        BackupAndRestore, CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint,
+        ReduceLROnPlateau, TensorBoard, TerminateOnNaN,
     },
     data::{Batch, Dataset, TensorDataset, dataset},
     datasets::{self, Split},

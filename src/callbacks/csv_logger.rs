@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::{Callback, Training};
+use super::{Callback, CallbackState, Training};
 use crate::{Error, Result, Scalar, model::Epoch};
 
 /// Writes the figures of each epoch to a file of comma-separated values, `keras.callbacks.CSVLogger`: a line of the columns' names, and
@@ -50,8 +50,8 @@ impl CSVLogger {
     }
 
     /// The columns of a file that is gone on with.
-    fn header(&self) -> Result<Option<String>> {
-        if !self.append {
+    fn header(&self, resumes: bool) -> Result<Option<String>> {
+        if !self.append && !resumes {
             return Ok(None);
         }
         let mut header = String::new();
@@ -74,7 +74,7 @@ impl<T: Scalar> Callback<T> for CSVLogger {
             return Err(Error::argument("CSVLogger", message));
         }
         let header = self.line(["epoch".to_owned()].into_iter().chain(columns(training)));
-        match self.header()? {
+        match self.header(training.resumes())? {
             None => fs::write(&self.path, header).map_err(|error| Error::io(&self.path, error)),
             Some(old) if old == header.trim_end() => Ok(()),
             Some(old) => {
@@ -89,6 +89,19 @@ impl<T: Scalar> Callback<T> for CSVLogger {
         let line = self.line([epoch.to_string()].into_iter().chain(figures));
         let file = OpenOptions::new().append(true).open(&self.path);
         file.and_then(|mut file| file.write_all(line.as_bytes())).map_err(|error| Error::io(&self.path, error))
+    }
+
+    fn state(&self) -> CallbackState {
+        let len = fs::metadata(&self.path).map_or(0, |file| file.len());
+        CallbackState::from([("bytes".to_owned(), vec![len as f64])])
+    }
+
+    /// Takes away the lines of epochs that come again.
+    fn set_state(&mut self, _: &mut Training<T>, state: &CallbackState) -> Result<()> {
+        let len = state.get("bytes").and_then(|list| list.first().copied()).unwrap_or(f64::INFINITY);
+        let file = OpenOptions::new().write(true).open(&self.path);
+        file.and_then(|file| if file.metadata()?.len() as f64 > len { file.set_len(len as u64) } else { Ok(()) })
+            .map_err(|error| Error::io(&self.path, error))
     }
 }
 

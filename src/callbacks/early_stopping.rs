@@ -1,6 +1,6 @@
 //! [`EarlyStopping`].
 
-use super::{Callback, Mode, Training, monitor::Monitor};
+use super::{Callback, CallbackState, Mode, Training, monitor::Monitor};
 use crate::{Result, Scalar, model::Epoch};
 
 /// Ends a training when a figure has stopped becoming better, `keras.callbacks.EarlyStopping`.
@@ -129,6 +129,30 @@ impl<T: Scalar> Callback<T> for EarlyStopping<T> {
             self.stopped_epoch = Some(epoch);
             training.stop_training();
         }
+        Ok(())
+    }
+
+    fn state(&self) -> CallbackState {
+        let list = |number: Option<usize>| number.map(|number| number as f64).into_iter().collect();
+        let weights = self.best_weights.iter().flatten().map(|weight| weight.as_f64()).collect();
+        CallbackState::from([
+            ("wait".to_owned(), vec![self.wait as f64]),
+            ("best".to_owned(), self.monitor.best.into_iter().collect()),
+            ("best_epoch".to_owned(), list(self.best_epoch)),
+            ("stopped_epoch".to_owned(), list(self.stopped_epoch)),
+            ("best_weights".to_owned(), weights),
+        ])
+    }
+
+    fn set_state(&mut self, training: &mut Training<T>, state: &CallbackState) -> Result<()> {
+        let number = |name| state.get(name).and_then(|list| list.first().copied());
+        let count = |name| number(name).map(|number| number as usize);
+        self.wait = count("wait").unwrap_or(0);
+        self.monitor.best = number("best");
+        self.best_epoch = count("best_epoch");
+        self.stopped_epoch = count("stopped_epoch");
+        let weights = state.get("best_weights").filter(|weights| weights.len() == training.model().count_params());
+        self.best_weights = weights.map(|weights| weights.iter().map(|&weight| T::of(weight)).collect());
         Ok(())
     }
 

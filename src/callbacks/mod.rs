@@ -1,23 +1,29 @@
 //! Callbacks: what watches a training and steers it, one file each.
 
+mod backup_and_restore;
 mod csv_logger;
 mod early_stopping;
 mod event_file;
 mod lambda_callback;
 mod learning_rate_scheduler;
+mod model_checkpoint;
 mod monitor;
 mod reduce_lr_on_plateau;
 mod tensorboard;
 mod terminate_on_nan;
 
+pub use backup_and_restore::BackupAndRestore;
 pub use csv_logger::CSVLogger;
 pub use early_stopping::EarlyStopping;
 pub use lambda_callback::LambdaCallback;
 pub use learning_rate_scheduler::LearningRateScheduler;
+pub use model_checkpoint::ModelCheckpoint;
 pub use monitor::Mode;
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
 pub use tensorboard::TensorBoard;
 pub use terminate_on_nan::TerminateOnNaN;
+
+use std::collections::BTreeMap;
 
 use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
 
@@ -94,7 +100,26 @@ pub trait Callback<T = f32>: Send {
     fn terminates_on_nan(&self) -> bool {
         false
     }
+
+    /// What the callback has to know to go on in another process: [`BackupAndRestore`] saves it. Nothing by default.
+    fn state(&self) -> CallbackState {
+        CallbackState::new()
+    }
+
+    /// Goes on from what [`state`](Callback::state) gave in the training that was interrupted; called after
+    /// [`on_train_begin`](Callback::on_train_begin), in which [`Training::resumes`] tells of it.
+    fn set_state(&mut self, _training: &mut Training<T>, _state: &CallbackState) -> Result<()> {
+        Ok(())
+    }
+
+    /// Where the training is saved: [`BackupAndRestore`].
+    fn backup(&self) -> Option<&BackupAndRestore> {
+        None
+    }
 }
+
+/// What a callback knows, as named lists of numbers.
+pub type CallbackState = BTreeMap<String, Vec<f64>>;
 
 /// A callback that is looked at after the training is given by reference.
 impl<T, C: Callback<T> + ?Sized> Callback<T> for &mut C {
@@ -137,6 +162,18 @@ impl<T, C: Callback<T> + ?Sized> Callback<T> for &mut C {
     fn terminates_on_nan(&self) -> bool {
         (**self).terminates_on_nan()
     }
+
+    fn state(&self) -> CallbackState {
+        (**self).state()
+    }
+
+    fn set_state(&mut self, training: &mut Training<T>, state: &CallbackState) -> Result<()> {
+        (**self).set_state(training, state)
+    }
+
+    fn backup(&self) -> Option<&BackupAndRestore> {
+        (**self).backup()
+    }
 }
 
 /// A training as its callbacks see it, and what they may do to it.
@@ -155,6 +192,8 @@ pub(crate) struct Plan {
     pub steps: Option<usize>,
     /// What can be monitored: `loss`, the metrics, and with validation the same with `val_`.
     pub monitors: Vec<String>,
+    /// Whether it goes on with one that was interrupted.
+    pub resumes: bool,
 }
 
 impl<T: Scalar> Training<'_, T> {
@@ -181,6 +220,11 @@ impl<T: Scalar> Training<'_, T> {
     /// How many steps an epoch has; `None` where a [`Dataset`](crate::data::Dataset) does not tell.
     pub fn steps(&self) -> Option<usize> {
         self.plan.steps
+    }
+
+    /// Whether this goes on with a training that was interrupted; see [`BackupAndRestore`].
+    pub fn resumes(&self) -> bool {
+        self.plan.resumes
     }
 
     /// What [`Epoch::get`] knows: `loss`, the metrics, and with validation the same with `val_` before it.

@@ -1,6 +1,6 @@
 //! [`ReduceLROnPlateau`].
 
-use super::{Callback, Mode, Training, monitor::Monitor};
+use super::{Callback, CallbackState, Mode, Training, monitor::Monitor};
 use crate::{Error, Result, Scalar, model::Epoch};
 
 /// Lowers the learning rate when a figure has stopped becoming better, `keras.callbacks.ReduceLROnPlateau`: after `patience` epochs
@@ -122,6 +122,22 @@ impl<T: Scalar> Callback<T> for ReduceLROnPlateau {
                 (self.wait, self.cooling) = (0, self.cooldown);
             }
         }
+        Ok(())
+    }
+
+    fn state(&self) -> CallbackState {
+        CallbackState::from([
+            ("wait".to_owned(), vec![self.wait as f64]),
+            ("cooling".to_owned(), vec![self.cooling as f64]),
+            ("best".to_owned(), self.monitor.best.into_iter().collect()),
+        ])
+    }
+
+    fn set_state(&mut self, _: &mut Training<T>, state: &CallbackState) -> Result<()> {
+        let number = |name| state.get(name).and_then(|list| list.first().copied());
+        let count = |name| number(name).map_or(0, |number| number as usize);
+        (self.wait, self.cooling) = (count("wait"), count("cooling"));
+        self.monitor.best = number("best");
         Ok(())
     }
 }

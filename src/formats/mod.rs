@@ -1,4 +1,4 @@
 //! What reads and writes models.
 
 pub(crate) mod archive;
-mod weights;
+pub(crate) mod weights;

@@ -4,6 +4,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Instant};
 
 use super::{
     Fit, Model, check,
+    checkpoint::{self, Point, Run},
     history::{Epoch, History, Score},
     objective::Objective,
     progress::Progress,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     Error, Result, Scalar,
-    callbacks::{Callback, Plan, Training},
+    callbacks::{BackupAndRestore, Callback, CallbackState, Plan, Training},
     data::{Dataset, Input, Order, Targets},
 };
 
@@ -155,36 +156,54 @@ impl<T: Scalar> Model<T> {
         for warning in &warnings {
             progress.warn(warning);
         }
-        let plan = Plan { epochs, steps, monitors: objective.monitors(validation.is_some()) };
-        let mut callbacks = Callbacks::new(options.callbacks, plan);
+        let mut callbacks = Callbacks::new(options.callbacks);
+        let saved = callbacks.backup().map(|backup| backup.read()).transpose()?.flatten();
+        let plan = Plan { epochs, steps, monitors: objective.monitors(validation.is_some()), resumes: saved.is_some() };
+        let run = Run { plan: &plan, seed: options.seed, objective };
 
         // From here on a thread of the pool: for any other, each parallel loop has to wake the pool up and wait for it.
         rayon::scope(|_| {
             self.history = History { epochs: Vec::new(), warnings };
-            callbacks.call(self, |callback, training| callback.on_train_begin(training))?;
+            callbacks.call(self, &plan, |callback, training| callback.on_train_begin(training))?;
+            let mut point = match saved {
+                Some(saved) => saved.restore(&run, self, &mut callbacks)?,
+                None => Point::new(0, objective),
+            };
             let mut trainer = Trainer::new(self, options.seed);
-            for epoch in 0..epochs {
-                let start = Instant::now();
+            while point.epoch < epochs && !(callbacks.stop && point.step == 0) {
+                let (start, epoch) = (Instant::now(), point.epoch);
                 let place = format!("{method}: epoch {}", epoch + 1);
                 progress.epoch_begins(epoch);
-                callbacks.call(trainer.model, |callback, training| callback.on_epoch_begin(training, epoch))?;
-                let (mut sums, mut step, mut not_finite) = (objective.sums(), 0, None);
-                source.epoch(&place, objective, &mut trainer, |trainer, samples, indices| {
+                if point.step == 0 {
                     callbacks
-                        .call(trainer.model, |callback, training| callback.on_train_batch_begin(training, step))?;
-                    if let Err(what) = trainer.step(objective, samples, indices, &mut sums) {
-                        let error = Error::NotFinite { what, epoch: epoch + 1, step: step + 1 };
+                        .call(trainer.model, &plan, |callback, training| callback.on_epoch_begin(training, epoch))?;
+                }
+                // An epoch that was interrupted behind the batch in which a callback had stopped it has no further ones.
+                let skipped = if callbacks.stop { usize::MAX } else { point.step };
+                let (time_before, mut not_finite) = (point.time, None);
+                source.epoch(&place, objective, &mut trainer, skipped, |trainer, samples, indices| {
+                    let Point { step, sums, time, .. } = &mut point;
+                    callbacks.call(trainer.model, &plan, |callback, training| {
+                        callback.on_train_batch_begin(training, *step)
+                    })?;
+                    if let Err(what) = trainer.step(objective, samples, indices, sums) {
+                        let error = Error::NotFinite { what, epoch: epoch + 1, step: *step + 1 };
                         if !callbacks.terminate_on_nan() {
                             return Err(error);
                         }
                         not_finite = Some(error.to_string());
                         return Ok(ControlFlow::Break(()));
                     }
-                    progress.step_done(|| objective.means(&sums));
-                    let logs = if callbacks.need_batch_logs() { objective.means(&sums) } else { Score::default() };
-                    callbacks
-                        .call(trainer.model, |callback, training| callback.on_train_batch_end(training, step, &logs))?;
-                    step += 1;
+                    progress.step_done(|| objective.means(sums));
+                    let logs = if callbacks.need_batch_logs() { objective.means(sums) } else { Score::default() };
+                    callbacks.call(trainer.model, &plan, |callback, training| {
+                        callback.on_train_batch_end(training, *step, &logs)
+                    })?;
+                    *step += 1;
+                    *time = time_before + start.elapsed();
+                    if callbacks.backup().is_some_and(|backup| backup.is_due(point.step)) {
+                        callbacks.save(&run, trainer.model, &point)?;
+                    }
                     Ok(if callbacks.stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
                 })?;
                 if let Some(warning) = not_finite {
@@ -192,47 +211,49 @@ impl<T: Scalar> Model<T> {
                     trainer.model.history.warnings.push(warning);
                     break;
                 }
-                let train = objective.means(&sums);
+                let train = objective.means(&point.sums);
                 let validation = match validation {
                     Some(validation) => {
-                        callbacks.call(trainer.model, |callback, training| callback.on_test_begin(training))?;
+                        callbacks.call(trainer.model, &plan, |callback, training| callback.on_test_begin(training))?;
                         let place = format!("{place}, validation_dataset");
                         let score = validation.score(&place, objective, trainer.model)?;
-                        callbacks.call(trainer.model, |callback, training| callback.on_test_end(training, &score))?;
+                        callbacks
+                            .call(trainer.model, &plan, |callback, training| callback.on_test_end(training, &score))?;
                         Some(score)
                     }
                     None => None,
                 };
-                let result = Epoch { train, validation, time: start.elapsed() };
+                let result = Epoch { train, validation, time: time_before + start.elapsed() };
                 progress.epoch_ends(epoch, &result);
-                let called =
-                    callbacks.call(trainer.model, |callback, training| callback.on_epoch_end(training, epoch, &result));
+                let called = callbacks
+                    .call(trainer.model, &plan, |callback, training| callback.on_epoch_end(training, epoch, &result));
                 trainer.model.history.epochs.push(result);
                 called?;
-                if callbacks.stop {
-                    break;
+                point = Point::new(epoch + 1, objective);
+                if callbacks.backup().is_some() {
+                    callbacks.save(&run, trainer.model, &point)?;
                 }
             }
             if epochs > 0 {
                 trainer.finish();
             }
-            callbacks.call(trainer.model, |callback, training| callback.on_train_end(training))?;
+            callbacks.call(trainer.model, &plan, |callback, training| callback.on_train_end(training))?;
+            callbacks.backup().map_or(Ok(()), BackupAndRestore::end)?;
             Ok(trainer.model.history.clone())
         })
     }
 }
 
 /// The callbacks of a training.
-struct Callbacks<'a, T> {
+pub(super) struct Callbacks<'a, T> {
     callbacks: Vec<Box<dyn Callback<T> + 'a>>,
-    plan: Plan,
     /// Whether one has asked to stop.
-    stop: bool,
+    pub stop: bool,
 }
 
 impl<'a, T: Scalar> Callbacks<'a, T> {
-    fn new(callbacks: Vec<Box<dyn Callback<T> + 'a>>, plan: Plan) -> Self {
-        Callbacks { callbacks, plan, stop: false }
+    fn new(callbacks: Vec<Box<dyn Callback<T> + 'a>>) -> Self {
+        Callbacks { callbacks, stop: false }
     }
 
     fn need_batch_logs(&self) -> bool {
@@ -243,13 +264,34 @@ impl<'a, T: Scalar> Callbacks<'a, T> {
         self.callbacks.iter().any(|callback| callback.terminates_on_nan())
     }
 
+    /// Where the training is saved, if it is.
+    fn backup(&self) -> Option<&BackupAndRestore> {
+        self.callbacks.iter().find_map(|callback| callback.backup())
+    }
+
+    fn save(&self, run: &Run, model: &Model<T>, point: &Point) -> Result<()> {
+        let backup = self.backup().expect("a training that is saved has a place for it");
+        backup.write(&checkpoint::archive(run, model, point, self.stop, &self.states()))
+    }
+
+    pub fn states(&self) -> Vec<CallbackState> {
+        self.callbacks.iter().map(|callback| callback.state()).collect()
+    }
+
+    /// Each goes on from its state.
+    pub fn set_states(&mut self, model: &mut Model<T>, plan: &Plan, states: &[CallbackState]) -> Result<()> {
+        let mut states = states.iter();
+        self.call(model, plan, |callback, training| callback.set_state(training, states.next().expect("a state each")))
+    }
+
     /// Calls a method of each, in their order.
     fn call(
         &mut self,
         model: &mut Model<T>,
+        plan: &Plan,
         mut method: impl FnMut(&mut dyn Callback<T>, &mut Training<T>) -> Result<()>,
     ) -> Result<()> {
-        let Callbacks { callbacks, plan, stop } = self;
+        let Callbacks { callbacks, stop } = self;
         let mut training = Training { model, plan, stop };
         callbacks.iter_mut().try_for_each(|callback| method(&mut **callback, &mut training))
     }

@@ -1,6 +1,7 @@
 //! [`Model`]: built layers with their weights, that predicts, trains and is looked at.
 
 mod check;
+mod checkpoint;
 mod compiled;
 mod evaluate;
 mod explain;
@@ -26,6 +27,7 @@ mod trainer;
 use std::{fmt, ops::Range};
 
 pub use crate::data::DEFAULT_BATCH_SIZE;
+pub(crate) use checkpoint::Checkpoint;
 pub use compiled::OptimizerState;
 pub use history::{Epoch, History, Score};
 pub use layer_info::LayerRef;

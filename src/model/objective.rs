@@ -45,6 +45,28 @@ impl Sums {
         self.samples
     }
 
+    /// All sums, one after the other.
+    pub fn numbers(&self) -> Vec<f64> {
+        let metrics = self.metrics.iter().flatten().copied();
+        [self.loss, self.samples as f64].into_iter().chain(metrics).collect()
+    }
+
+    /// Replaces the sums by [`numbers`](Sums::numbers), if they are as many.
+    pub fn set_numbers(&mut self, numbers: &[f64]) -> Option<()> {
+        let (&[loss, samples], mut rest) = numbers.split_first_chunk()?;
+        let len: usize = self.metrics.iter().map(Vec::len).sum();
+        if rest.len() != len {
+            return None;
+        }
+        (self.loss, self.samples) = (loss, samples as usize);
+        for metric in &mut self.metrics {
+            let (numbers, others) = rest.split_at(metric.len());
+            metric.copy_from_slice(numbers);
+            rest = others;
+        }
+        Some(())
+    }
+
     /// Adds what regularizers add to the loss of each of `n` samples.
     pub fn penalize(&mut self, penalty: f64, n: usize) {
         self.loss += penalty * n as f64;

@@ -34,29 +34,37 @@ impl<T: Scalar> Source<'_, T> {
         }
     }
 
-    /// Gives each batch of the next epoch, checked samples of some indices, to `step`, until it breaks.
+    /// Gives each batch of the next epoch but the first `skipped`, checked samples of some indices, to `step`, until it breaks.
     pub fn epoch(
         &self,
         place: &str,
         objective: &Objective,
         trainer: &mut Trainer<T>,
+        skipped: usize,
         mut step: impl FnMut(&mut Trainer<T>, &Samples<T>, &[usize]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let epoch = trainer.begin_epoch();
         match self {
             Source::Samples { samples, n, order } => {
                 let indices = order.indices(*n, epoch);
-                let mut batches = indices.chunks(order.batch_size);
+                let mut batches = indices.chunks(order.batch_size).skip(skipped);
                 while let Some(indices) = batches.next()
                     && step(trainer, samples, indices)?.is_continue()
                 {}
                 Ok(())
             }
-            Source::Dataset { dataset, class_weight } => for_each_batch(*dataset, epoch, place, |place, batch| {
-                let samples = Samples::of_batch(place, &trainer.model.graph, objective, batch, class_weight)?;
-                let indices: Vec<usize> = (0..samples.x.samples()).collect();
-                step(trainer, &samples, &indices)
-            }),
+            Source::Dataset { dataset, class_weight } => {
+                let mut seen = 0;
+                for_each_batch(*dataset, epoch, place, |place, batch| {
+                    seen += 1;
+                    if seen <= skipped {
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                    let samples = Samples::of_batch(place, &trainer.model.graph, objective, batch, class_weight)?;
+                    let indices: Vec<usize> = (0..samples.x.samples()).collect();
+                    step(trainer, &samples, &indices)
+                })
+            }
         }
     }
 }

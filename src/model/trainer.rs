@@ -48,7 +48,7 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         }
     }
 
-    /// Begins an epoch, and counts those before it.
+    /// Begins an epoch, and counts those that this model has begun before.
     pub fn begin_epoch(&mut self) -> usize {
         let compiled = self.model.compiled.as_mut().expect(COMPILED);
         compiled.epochs += 1;
