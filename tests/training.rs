@@ -108,6 +108,32 @@ fn gradients_end_at_a_layer_that_sums_over_the_batch() {
 }
 
 #[test]
+fn a_layer_moves_at_a_rate_of_its_own() {
+    let (x, y) = task(64);
+    let loss = SparseCategoricalCrossentropy::default;
+    for optimizer in [SGD::new(0.1), SGD::new(0.1).weight_decay(0.2)] {
+        let step = |multiplier| {
+            let mut model = network().compile(optimizer.clone(), loss(), []).unwrap();
+            model.set_learning_rate_multiplier("first", multiplier).unwrap();
+            let before = model.params().to_vec();
+            model.fit(&x, &y, Fit::new().verbose(0).batch_size(64)).unwrap();
+            let moved: Vec<f32> = model.params().iter().zip(before).map(|(after, before)| after - before).collect();
+            (moved, model.get_layer("first").unwrap().count_params())
+        };
+        let ((one, first), (half, _)) = (step(1.0), step(0.5));
+        for (i, (one, half)) in one.iter().zip(half).enumerate() {
+            let expected = if i < first { one / 2.0 } else { *one };
+            assert!((half - expected).abs() <= 1e-6 * expected.abs() + 1e-7, "{i}: {half}, {expected}");
+        }
+        assert!(one[..first].iter().any(|moved| moved.abs() > 1e-4));
+    }
+    for wrong in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let error = network().build().unwrap().set_learning_rate_multiplier("first", wrong).unwrap_err().to_string();
+        assert!(error.contains("must be a finite number above 0"), "{error}");
+    }
+}
+
+#[test]
 fn nothing_to_train_is_an_error() {
     let (x, y) = task(16);
     let mut model = compile(network());

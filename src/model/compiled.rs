@@ -36,6 +36,8 @@ struct Weight {
     /// Where it stands in the flat array of the model.
     range: Range<usize>,
     decays: bool,
+    /// What the learning rate is multiplied by.
+    rate: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ struct Run {
     params: Range<usize>,
     /// Where it stands in [`Compiled::arrays`].
     state: Range<usize>,
+    /// What the learning rate is multiplied by.
+    rate: f64,
 }
 
 /// A number for each weight that the optimizer moves.
@@ -61,13 +65,14 @@ const AVERAGE: &str = "average";
 impl<T: Scalar> Compiled<T> {
     fn new(optimizer: Box<dyn DynOptimizer>, objective: Arc<Objective>, graph: &Graph) -> Self {
         let base = optimizer.base();
-        let weight = |info: &ParamInfo| Weight { range: info.range(), decays: base.decays(&info.name) };
-        let weights = graph.trained().map(weight).collect();
+        let weight =
+            |(info, rate): (&ParamInfo, f64)| Weight { range: info.range(), decays: base.decays(&info.name), rate };
+        let weights = graph.trained_rates().map(weight).collect();
         let mut len = 0;
-        let run = |params: Range<usize>| {
+        let run = |(params, rate): (Range<usize>, f64)| {
             let state = len..len + params.len();
             len = state.end;
-            Run { params, state }
+            Run { params, state, rate }
         };
         let runs = graph.trained_runs().into_iter().map(run).collect();
         let slots = optimizer.slots().iter().map(|name| (*name, optimizer.slot_start()));
@@ -78,7 +83,7 @@ impl<T: Scalar> Compiled<T> {
         Compiled { optimizer, objective, steps: 0, epochs: 0, weights, runs, arrays }
     }
 
-    /// Follows a change of what is frozen. What the optimizer holds for the weights that it goes on moving stays.
+    /// Follows a change of what is frozen, or of a layer's rate. What the optimizer holds for the weights that it goes on moving stays.
     pub fn follow(&mut self, graph: &Graph, params: &[T]) {
         let new = Compiled::new(self.optimizer.clone(), self.objective.clone(), graph);
         let old = std::mem::replace(self, new);
@@ -114,7 +119,7 @@ impl<T: Scalar> Compiled<T> {
         let due = steps.is_multiple_of(base.gradient_accumulation_steps);
         if let Some(sum) = sum {
             let count = T::of(base.gradient_accumulation_steps as f64);
-            for Run { params, state } in &*runs {
+            for Run { params, state, .. } in &*runs {
                 for_each_pair(&mut sum.values[state.clone()], &mut grads[params.clone()], |sum, grad| {
                     *sum += *grad;
                     if due {
@@ -127,12 +132,14 @@ impl<T: Scalar> Compiled<T> {
         if due {
             clip(base, weights, grads);
             if let Some(decay) = base.weight_decay {
-                let (decay, rate) = (T::of(decay), T::of(rate));
+                let decay = T::of(decay);
                 for weight in weights.iter().filter(|weight| weight.decays) {
+                    let rate = T::of(rate * weight.rate);
                     for_each(&mut params[weight.range.clone()], |w| *w -= *w * decay * rate);
                 }
             }
-            for Run { params: run, state } in &*runs {
+            for Run { params: run, state, rate: multiplier } in &*runs {
+                let rate = rate * multiplier;
                 let mut slots = slots.iter_mut();
                 let slots =
                     array::from_fn(|_| slots.next().map_or(&mut [][..], |slot| &mut slot.values[state.clone()]));
@@ -142,7 +149,7 @@ impl<T: Scalar> Compiled<T> {
         if let Some(average) = average {
             let momentum = if updates == 0 { T::zero() } else { T::of(base.ema_momentum) };
             let overwrite = base.ema_overwrite_frequency.is_some_and(|n| (updates + 1).is_multiple_of(n));
-            for Run { params: run, state } in &*runs {
+            for Run { params: run, state, .. } in &*runs {
                 for_each_pair(&mut average.values[state.clone()], &mut params[run.clone()], |average, w| {
                     *average = momentum * *average + (T::one() - momentum) * *w;
                     if overwrite {
@@ -158,7 +165,7 @@ impl<T: Scalar> Compiled<T> {
     pub fn finish(&self, params: &mut [T]) {
         if self.optimizer.base().use_ema && self.steps > 0 {
             let average = &self.arrays[self.optimizer.slots().len()].values;
-            for Run { params: run, state } in &self.runs {
+            for Run { params: run, state, .. } in &self.runs {
                 params[run.clone()].copy_from_slice(&average[state.clone()]);
             }
         }

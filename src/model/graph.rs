@@ -42,6 +42,8 @@ pub(crate) struct Node {
     pub params: Range<usize>,
     /// Whether training moves its weights.
     pub trainable: bool,
+    /// What the learning rate is multiplied by for its weights.
+    pub rate: f64,
 }
 
 /// How far the gradients of a backward pass go.
@@ -117,13 +119,18 @@ impl Graph {
         self.layout.infos()[node.weights.clone()].iter().filter(move |info| trainable && info.trainable)
     }
 
-    /// The runs of the flat array that training moves.
-    pub fn trained_runs(&self) -> Vec<Range<usize>> {
-        let mut runs: Vec<Range<usize>> = Vec::new();
-        for range in self.trained().map(ParamInfo::range) {
+    /// The weights that training moves, in their order, with what the learning rate is multiplied by.
+    pub fn trained_rates(&self) -> impl Iterator<Item = (&ParamInfo, f64)> {
+        self.nodes.iter().flat_map(|node| self.trained_of(node).map(|info| (info, node.rate)))
+    }
+
+    /// The runs of the flat array that training moves at one rate.
+    pub fn trained_runs(&self) -> Vec<(Range<usize>, f64)> {
+        let mut runs: Vec<(Range<usize>, f64)> = Vec::new();
+        for (range, rate) in self.trained_rates().map(|(info, rate)| (info.range(), rate)) {
             match runs.last_mut() {
-                Some(last) if last.end == range.start => last.end = range.end,
-                _ => runs.push(range),
+                Some((last, same)) if last.end == range.start && *same == rate => last.end = range.end,
+                _ => runs.push((range, rate)),
             }
         }
         runs

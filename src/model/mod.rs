@@ -192,6 +192,33 @@ impl<T: Scalar> Model<T> {
         Ok(())
     }
 
+    /// Lets the weights of a layer, by its name, move at a rate of their own: the optimizer's learning rate, or what its schedule
+    /// gives, times `multiplier`; 1 is how every layer begins. Layers that were trained before are often moved more slowly than new ones.
+    ///
+    /// ```
+    /// use cornu::prelude::*;
+    ///
+    /// let plan = Sequential::new([8]).add(Dense::new(4).named("old")).add(Dense::new(2).named("new"));
+    /// let mut model = plan.compile(SGD::new(0.1), MeanSquaredError, [])?;
+    /// model.set_learning_rate_multiplier("old", 0.1)?;
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When no layer has this name, or the multiplier is not a finite number above 0; to move a layer not at all, see
+    /// [`set_trainable`](Model::set_trainable).
+    pub fn set_learning_rate_multiplier(&mut self, layer: &str, multiplier: f64) -> Result<()> {
+        let method = "set_learning_rate_multiplier";
+        let index = self.layer_index(method, layer)?;
+        if !(multiplier > 0.0 && multiplier.is_finite()) {
+            let message = format!("multiplier must be a finite number above 0, got {multiplier}; see set_trainable");
+            return Err(Error::argument(method, message));
+        }
+        self.graph.nodes[index].rate = multiplier;
+        self.follow_trainable();
+        Ok(())
+    }
+
     fn follow_trainable(&mut self) {
         if let Some(compiled) = &mut self.compiled {
             compiled.follow(&self.graph, self.weights.values());

@@ -57,6 +57,8 @@ pub(crate) struct Planned {
     /// The name, and the weights, that it has in the model from which it was taken.
     pub taken: Option<(String, Vec<Tensor<f64>>)>,
     pub trainable: bool,
+    /// What the learning rate is multiplied by for its weights.
+    pub rate: f64,
 }
 
 impl Sequential {
@@ -73,7 +75,7 @@ impl Sequential {
     /// Adds a layer at the end.
     #[allow(clippy::should_implement_trait, reason = "Keras's name")]
     pub fn add(mut self, layer: impl LayerConfig) -> Self {
-        self.layers.push(Planned { config: Arc::new(layer), taken: None, trainable: true });
+        self.layers.push(Planned { config: Arc::new(layer), taken: None, trainable: true, rate: 1.0 });
         self
     }
 
@@ -247,7 +249,14 @@ impl Plan {
         self.relu = split.as_ref().is_some_and(|_| next.is_some());
         self.head = split.filter(|_| next.is_none()).map_or(Activation::Linear, |(_, head)| head);
         let (weights, params) = (weights..self.layout.infos().len(), offset..self.layout.len());
-        self.nodes.push(Node { layer: built, output, weights, params, trainable: planned.trainable });
+        self.nodes.push(Node {
+            layer: built,
+            output,
+            weights,
+            params,
+            trainable: planned.trainable,
+            rate: planned.rate,
+        });
         self.names.insert(name.clone());
         self.infos.push(LayerInfo { name, config: planned.config.clone() });
         Ok(())

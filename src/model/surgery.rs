@@ -61,7 +61,8 @@ impl<T: Scalar> Model<T> {
         self.layers().map(|layer| {
             let weights = layer.get_weights().iter().map(Tensor::cast).collect();
             let taken = Some((layer.name().to_owned(), weights));
-            Planned { config: layer.info().config.clone(), taken, trainable: layer.node().trainable }
+            let node = layer.node();
+            Planned { config: layer.info().config.clone(), taken, trainable: node.trainable, rate: node.rate }
         })
     }
 }
