@@ -589,6 +589,17 @@ mod options {
     }
 
     #[test]
+    fn a_class_weight_for_a_class_without_samples() {
+        let zeros = Labels::from(vec![0u8; 8]);
+        let words = ["class_weight names class 1, but no sample to train on is of it; leave it out"];
+        let options = || quiet().class_weight([(0, 1.0), (1, 3.0)]);
+        fails(classifier().fit(&x(8), &zeros, options()), Kind::Argument, &words);
+        // The only sample of class 1 is kept for validation.
+        let last = Labels::from(vec![0u8, 0, 0, 0, 0, 0, 0, 1]);
+        fails(classifier().fit(&x(8), &last, options().validation_split(0.2)), Kind::Argument, &words);
+    }
+
+    #[test]
     fn class_weights_for_samples_of_several_classes() {
         let mut model = Sequential::new([4, 3])
             .add(Dense::new(2).activation(Activation::Softmax))

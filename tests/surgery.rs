@@ -134,3 +134,49 @@ fn a_layer_that_sees_another_shape_loses_its_weights() {
     let error = Sequential::new([5]).extend(&old).build().unwrap_err().to_string();
     assert!(error.contains("dense/kernel") && error.contains("(4, 3)"), "{error}");
 }
+
+/// The model with weights that are not as they start: a mean of 0 and a variance of 1 would hide mistakes.
+fn with_random_weights(mut model: Model<f64>) -> Model<f64> {
+    let infos = model.layout().infos().iter().enumerate();
+    let weight = |(seed, info): (usize, &cornu::params::ParamInfo)| match info.name.ends_with("moving_variance") {
+        true => Tensor::random_uniform(info.shape, 0.1, 2.0, seed as u64),
+        false => Tensor::random_normal(info.shape, 0.0, 0.5, seed as u64),
+    };
+    let weights: Vec<_> = infos.map(weight).collect();
+    model.set_weights(&weights).unwrap();
+    model
+}
+
+#[test]
+fn batch_normalization_folds_into_every_layer_with_a_kernel() {
+    let images = || Sequential::new([9, 8, 4]);
+    let norm = BatchNormalization::new;
+    for (what, plan, layers) in [
+        ("Conv2D", images().add(Conv2D::new(6, 3).groups(2)).add(norm()), 1),
+        ("no bias", images().add(Conv2D::new(6, 3).use_bias(false).named("c")).add(norm().center(false)), 1),
+        ("DepthwiseConv2D", images().add(DepthwiseConv2D::new(3).depth_multiplier(2)).add(norm().scale(false)), 1),
+        ("SeparableConv2D", images().add(SeparableConv2D::new(5, 3)).add(norm().epsilon(0.1)), 1),
+        ("Conv2DTranspose", images().add(Conv2DTranspose::new(5, 3).strides(2)).add(norm()), 1),
+        ("Conv1D", Sequential::new([9, 4]).add(Conv1D::new(5, 3)).add(norm()), 1),
+        ("Dense", images().add(Dense::new(5)).add(norm().axis(3)), 1),
+        ("twice", images().add(Dense::new(5)).add(norm()).add(norm()).add(Activation::Relu), 2),
+        (
+            "a relu that moves",
+            images().add(Conv2D::new(5, 3)).add(norm()).add(Activation::Relu).add(MaxPooling2D::new(2)),
+            3,
+        ),
+        ("another axis", images().add(Conv2D::new(5, 3)).add(norm().axis(1)), 2),
+        ("an activation between", images().add(Conv2D::new(5, 3).activation(Activation::Tanh)).add(norm()), 2),
+        ("nothing before", images().add(norm()).add(Conv2D::new(5, 3)), 2),
+    ] {
+        let model = with_random_weights(plan.build_as().unwrap());
+        let folded = model.fold_batch_norm().unwrap();
+        assert_eq!(folded.layers().len(), layers, "{what}");
+        let x = Tensor::random_normal(model.input_shape().batch(3), 0.0, 1.0, 1);
+        let (y, expected) = (folded.predict(&x).unwrap(), model.predict(&x).unwrap());
+        let largest = expected.data().iter().fold(0.0, |largest: f64, y| largest.max(y.abs()));
+        for (y, expected) in y.data().iter().zip(expected.data()) {
+            assert!((y - expected).abs() <= 1e-12 * largest, "{what}: {y}, {expected}");
+        }
+    }
+}

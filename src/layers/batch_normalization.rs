@@ -1,8 +1,8 @@
 //! [`BatchNormalization`].
 
-use super::{Axes, Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, State, Taped};
+use super::{Axes, Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Reads, Scope, State, Taped};
 use crate::{
-    Initializer, Result, Scalar, Shape,
+    Initializer, Result, Scalar, Shape, Tensor,
     kernels::{batch_norm, strided::Strided},
     params::ParamId,
     tensor::{View, ViewMut},
@@ -162,6 +162,22 @@ impl LayerConfig for BatchNormalization {
             moving_variance: cx.constant("moving_variance", channels, self.moving_variance_initializer)?,
         };
         Ok((layer, input))
+    }
+
+    fn channel_affine(&self, input: Shape, weights: &[Tensor<f64>]) -> Option<ChannelAffine> {
+        let axes = Axes::from(self.axis).of_sample(input.rank());
+        axes.filter(|axes| axes[0] + 1 == input.rank())?;
+        let channels = input.last();
+        let (learned, moving) = weights.split_at(weights.len() - 2);
+        let mut learned = learned.iter();
+        let gamma = if self.scale { learned.next() } else { None };
+        let beta = learned.next();
+        let (mean, variance) = (moving[0].data(), moving[1].data());
+        let scale: Vec<f64> = (0..channels)
+            .map(|j| gamma.map_or(1.0, |gamma| gamma.data()[j]) / (variance[j] + self.epsilon).sqrt())
+            .collect();
+        let shift = (0..channels).map(|j| beta.map_or(0.0, |beta| beta.data()[j]) - mean[j] * scale[j]).collect();
+        Some(ChannelAffine { scale, shift })
     }
 }
 

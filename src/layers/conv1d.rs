@@ -1,7 +1,9 @@
 //! [`Conv1D`].
 
-use super::{Build, BuiltConv2D, LayerConfig, Padding, conv2d::check_channels, epilogue::Epilogue, window};
-use crate::{Activation, Initializer, Result, Shape, kernels::conv::Conv};
+use super::{
+    Build, BuiltConv2D, ChannelAffine, LayerConfig, Padding, conv2d::check_channels, epilogue::Epilogue, window,
+};
+use crate::{Activation, Initializer, Result, Shape, Tensor, kernels::conv::Conv};
 
 /// A 1D convolution along a sequence, `keras.layers.Conv1D`.
 ///
@@ -124,6 +126,11 @@ impl LayerConfig for Conv1D {
 
     fn split_activation(&self) -> Option<(Self, Activation)> {
         Some((self.clone().activation(Activation::Linear), self.activation))
+    }
+
+    fn absorb(&self, weights: &[Tensor<f64>], affine: &ChannelAffine) -> Option<(Self, Vec<Tensor<f64>>)> {
+        let linear = self.activation == Activation::Linear;
+        linear.then(|| (self.clone().use_bias(true), affine.fold(weights, 0, 1)))
     }
 }
 

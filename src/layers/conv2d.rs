@@ -1,10 +1,11 @@
 //! [`Conv2D`].
 
 use super::{
-    Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped, epilogue::Epilogue, window,
+    Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped,
+    epilogue::Epilogue, window,
 };
 use crate::{
-    Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape,
+    Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
     kernels::conv::{self, Conv},
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
@@ -159,6 +160,11 @@ impl LayerConfig for Conv2D {
 
     fn split_activation(&self) -> Option<(Self, Activation)> {
         Some((self.clone().activation(Activation::Linear), self.activation))
+    }
+
+    fn absorb(&self, weights: &[Tensor<f64>], affine: &ChannelAffine) -> Option<(Self, Vec<Tensor<f64>>)> {
+        let linear = self.activation == Activation::Linear;
+        linear.then(|| (self.clone().use_bias(true), affine.fold(weights, 0, 1)))
     }
 }
 

@@ -1,11 +1,11 @@
 //! [`Conv2DTranspose`].
 
 use super::{
-    Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped, conv2d::check_channels,
-    epilogue::Epilogue, window,
+    Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped,
+    conv2d::check_channels, epilogue::Epilogue, window,
 };
 use crate::{
-    Activation, Initializer, Result, Scalar, Shape,
+    Activation, Initializer, Result, Scalar, Shape, Tensor,
     kernels::{
         conv::{self, Conv},
         reduce,
@@ -146,6 +146,11 @@ impl LayerConfig for Conv2DTranspose {
 
     fn split_activation(&self) -> Option<(Self, Activation)> {
         Some((self.clone().activation(Activation::Linear), self.activation))
+    }
+
+    fn absorb(&self, weights: &[Tensor<f64>], affine: &ChannelAffine) -> Option<(Self, Vec<Tensor<f64>>)> {
+        let linear = self.activation == Activation::Linear;
+        linear.then(|| (self.clone().use_bias(true), affine.fold(weights, 0, weights[0].shape().last())))
     }
 }
 

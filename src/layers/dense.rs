@@ -1,8 +1,8 @@
 //! [`Dense`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, Taped, epilogue::Epilogue};
+use super::{Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Reads, Scope, Taped, epilogue::Epilogue};
 use crate::{
-    Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape,
+    Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
     kernels::dense,
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
@@ -117,6 +117,11 @@ impl LayerConfig for Dense {
 
     fn split_activation(&self) -> Option<(Self, Activation)> {
         Some((self.clone().activation(Activation::Linear), self.activation))
+    }
+
+    fn absorb(&self, weights: &[Tensor<f64>], affine: &ChannelAffine) -> Option<(Self, Vec<Tensor<f64>>)> {
+        let linear = self.activation == Activation::Linear;
+        linear.then(|| (self.clone().use_bias(true), affine.fold(weights, 0, 1)))
     }
 }
 

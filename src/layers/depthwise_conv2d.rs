@@ -1,7 +1,7 @@
 //! [`DepthwiseConv2D`].
 
-use super::{Build, BuiltConv2D, LayerConfig, Padding, Pair, epilogue::Epilogue, window};
-use crate::{Activation, Initializer, Result, Shape, kernels::conv::Conv};
+use super::{Build, BuiltConv2D, ChannelAffine, LayerConfig, Padding, Pair, epilogue::Epilogue, window};
+use crate::{Activation, Initializer, Result, Shape, Tensor, kernels::conv::Conv};
 
 /// A 2D convolution of each channel by itself, `keras.layers.DepthwiseConv2D`.
 ///
@@ -122,6 +122,11 @@ impl LayerConfig for DepthwiseConv2D {
 
     fn split_activation(&self) -> Option<(Self, Activation)> {
         Some((self.clone().activation(Activation::Linear), self.activation))
+    }
+
+    fn absorb(&self, weights: &[Tensor<f64>], affine: &ChannelAffine) -> Option<(Self, Vec<Tensor<f64>>)> {
+        let linear = self.activation == Activation::Linear;
+        linear.then(|| (self.clone().use_bias(true), affine.fold(weights, 0, 1)))
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::fmt::Debug;
 
+use super::ChannelAffine;
 use crate::{
-    Activation, Error, Result, Scalar, Shape,
+    Activation, Error, Result, Scalar, Shape, Tensor,
     aligned::Aligned,
     kernels::Pass,
     params::{ParamId, ParamLayout, WeightSpec},
@@ -38,6 +39,17 @@ pub trait LayerConfig: Clone + Debug + Send + Sync + 'static {
     /// The layer with a relu behind it, if that is the same as a relu before it, and less work: the maximum of a window
     /// commutes with relu, gradient included. A model then takes the relu off the layer before.
     fn then_relu(&self) -> Option<Self> {
+        None
+    }
+
+    /// What the layer is in prediction, if it is a scale and a shift for each channel, the last axis; `weights` are in the order in which
+    /// they were declared. [`Model::fold_batch_norm`](crate::Model::fold_batch_norm) asks.
+    fn channel_affine(&self, _input: Shape, _weights: &[Tensor<f64>]) -> Option<ChannelAffine> {
+        None
+    }
+
+    /// The layer with a scale and a shift for each channel of its output behind it, if it can be one layer with them, and its weights.
+    fn absorb(&self, _weights: &[Tensor<f64>], _affine: &ChannelAffine) -> Option<(Self, Vec<Tensor<f64>>)> {
         None
     }
 
@@ -85,6 +97,15 @@ impl<C: LayerConfig> LayerConfig for Named<C> {
 
     fn then_relu(&self) -> Option<Self> {
         Some(self.layer.then_relu()?.named(self.name.clone()))
+    }
+
+    fn channel_affine(&self, input: Shape, weights: &[Tensor<f64>]) -> Option<ChannelAffine> {
+        self.layer.channel_affine(input, weights)
+    }
+
+    fn absorb(&self, weights: &[Tensor<f64>], affine: &ChannelAffine) -> Option<(Self, Vec<Tensor<f64>>)> {
+        let (layer, weights) = self.layer.absorb(weights, affine)?;
+        Some((layer.named(self.name.clone()), weights))
     }
 
     fn name(&self) -> Option<&str> {

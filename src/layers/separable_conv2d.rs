@@ -1,11 +1,11 @@
 //! [`SeparableConv2D`].
 
 use super::{
-    Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped, conv2d::check_channels,
-    depthwise_conv2d::depthwise, epilogue::Epilogue,
+    Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped,
+    conv2d::check_channels, depthwise_conv2d::depthwise, epilogue::Epilogue,
 };
 use crate::{
-    Activation, Initializer, Result, Scalar, Shape,
+    Activation, Initializer, Result, Scalar, Shape, Tensor,
     kernels::{
         Window,
         conv::{self, Conv},
@@ -156,6 +156,11 @@ impl LayerConfig for SeparableConv2D {
 
     fn split_activation(&self) -> Option<(Self, Activation)> {
         Some((self.clone().activation(Activation::Linear), self.activation))
+    }
+
+    fn absorb(&self, weights: &[Tensor<f64>], affine: &ChannelAffine) -> Option<(Self, Vec<Tensor<f64>>)> {
+        let linear = self.activation == Activation::Linear;
+        linear.then(|| (self.clone().use_bias(true), affine.fold(weights, 1, 1)))
     }
 }
 

@@ -29,11 +29,13 @@ pub(super) struct Point {
     pub sums: Sums,
     /// What the epoch took so far.
     pub time: Duration,
+    /// Whether a callback has stopped the training before: then no further step is taken.
+    pub stopped: bool,
 }
 
 impl Point {
-    pub fn new(epoch: usize, objective: &Objective) -> Self {
-        Point { epoch, step: 0, sums: objective.sums(), time: Duration::ZERO }
+    pub fn new(epoch: usize, objective: &Objective, stopped: bool) -> Self {
+        Point { epoch, step: 0, sums: objective.sums(), time: Duration::ZERO, stopped }
     }
 }
 
@@ -77,19 +79,13 @@ const RATE: &str = "optimizer learning rate";
 const COUNTS: [&str; 5] = ["epoch", "step", "stopped", "optimizer steps", "optimizer epochs"];
 
 /// All that a training consists of, between two steps.
-pub(super) fn archive<T: Scalar>(
-    run: &Run,
-    model: &Model<T>,
-    point: &Point,
-    stopped: bool,
-    callbacks: &[CallbackState],
-) -> Archive {
+pub(super) fn archive<T: Scalar>(run: &Run, model: &Model<T>, point: &Point, callbacks: &[CallbackState]) -> Archive {
     let mut archive = Archive::default();
     weights::add_weights(model, &mut archive);
     let state = model.optimizer_state().expect("a model in training is compiled");
     // The epoch in which it goes on begins once more.
     let epochs = state.epochs - usize::from(point.step > 0);
-    let counts = [point.epoch as u64, point.step as u64, stopped.into(), state.steps, epochs as u64];
+    let counts = [point.epoch as u64, point.step as u64, point.stopped.into(), state.steps, epochs as u64];
     let Archive { strings, arrays } = &mut archive;
     let described = run.describe(model, callbacks.len()).map(|(name, value)| (name.to_owned(), value));
     strings.extend(described);
@@ -159,7 +155,7 @@ impl Checkpoint {
             learning_rate: self.archive.arrays.get(RATE).and_then(|rate| rate.values().first().copied()),
             arrays: arrays.collect::<Result<_>>()?,
         };
-        let mut point = Point::new(epoch as usize, run.objective);
+        let mut point = Point::new(epoch as usize, run.objective, stopped != 0);
         point.step = step as usize;
         point.time = self.durations(TIME)?.first().copied().unwrap_or_default();
         let sums = self.values(SUMS)?;
@@ -169,7 +165,7 @@ impl Checkpoint {
         model.set_optimizer_state(&state)?;
         model.set_params(&params);
         model.history.epochs = history;
-        callbacks.stop = stopped != 0;
+        callbacks.stop = point.stopped;
         callbacks.set_states(model, run.plan, &states)?;
         Ok(point)
     }

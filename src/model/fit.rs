@@ -49,6 +49,7 @@ impl<T: Scalar> Model<T> {
         let n = samples.x.samples();
         let split = split_at(options.validation_split, n)?;
         samples.weigh("fit", options.sample_weight, &options.class_weight, split, objective.output())?;
+        samples.check_weighed(&options.class_weight, split, objective.output())?;
 
         let data = self.validation_data("fit: validation_data", &objective, &options)?;
         let validation = Validation::of(&options, data.as_ref())
@@ -167,10 +168,10 @@ impl<T: Scalar> Model<T> {
             callbacks.call(self, &plan, |callback, training| callback.on_train_begin(training))?;
             let mut point = match saved {
                 Some(saved) => saved.restore(&run, self, &mut callbacks)?,
-                None => Point::new(0, objective),
+                None => Point::new(0, objective, false),
             };
             let mut trainer = Trainer::new(self, options.seed);
-            while point.epoch < epochs && !(callbacks.stop && point.step == 0) {
+            while point.epoch < epochs && !(point.stopped && point.step == 0) {
                 let (start, epoch) = (Instant::now(), point.epoch);
                 let place = format!("{method}: epoch {}", epoch + 1);
                 progress.epoch_begins(epoch);
@@ -178,8 +179,7 @@ impl<T: Scalar> Model<T> {
                     callbacks
                         .call(trainer.model, &plan, |callback, training| callback.on_epoch_begin(training, epoch))?;
                 }
-                // An epoch that was interrupted behind the batch in which a callback had stopped it has no further ones.
-                let skipped = if callbacks.stop { usize::MAX } else { point.step };
+                let skipped = if point.stopped { usize::MAX } else { point.step };
                 let (time_before, mut not_finite) = (point.time, None);
                 source.epoch(&place, objective, &mut trainer, skipped, |trainer, samples, indices| {
                     let Point { step, sums, time, .. } = &mut point;
@@ -201,6 +201,7 @@ impl<T: Scalar> Model<T> {
                     })?;
                     *step += 1;
                     *time = time_before + start.elapsed();
+                    point.stopped = callbacks.stop;
                     if callbacks.backup().is_some_and(|backup| backup.is_due(point.step)) {
                         callbacks.save(&run, trainer.model, &point)?;
                     }
@@ -229,7 +230,7 @@ impl<T: Scalar> Model<T> {
                     .call(trainer.model, &plan, |callback, training| callback.on_epoch_end(training, epoch, &result));
                 trainer.model.history.epochs.push(result);
                 called?;
-                point = Point::new(epoch + 1, objective);
+                point = Point::new(epoch + 1, objective, callbacks.stop);
                 if callbacks.backup().is_some() {
                     callbacks.save(&run, trainer.model, &point)?;
                 }
@@ -271,7 +272,7 @@ impl<'a, T: Scalar> Callbacks<'a, T> {
 
     fn save(&self, run: &Run, model: &Model<T>, point: &Point) -> Result<()> {
         let backup = self.backup().expect("a training that is saved has a place for it");
-        backup.write(&checkpoint::archive(run, model, point, self.stop, &self.states()))
+        backup.write(&checkpoint::archive(run, model, point, &self.states()))
     }
 
     pub fn states(&self) -> Vec<CallbackState> {

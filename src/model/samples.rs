@@ -1,6 +1,6 @@
 //! [`Samples`]: checked samples with their targets and weights.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     check::{self, Prepared},
@@ -72,6 +72,21 @@ impl<'a, T: Scalar> Samples<'a, T> {
             self.weights = Some((0..n).map(weight).collect());
         }
         Ok(())
+    }
+
+    /// A class that is weighed must be that of a sample to train on.
+    pub fn check_weighed(&self, class: &BTreeMap<usize, f64>, split: usize, output: Shape) -> Result<()> {
+        if class.is_empty() {
+            return Ok(());
+        }
+        let present: BTreeSet<usize> = (0..split).map(|i| self.targets.class(i, output.last())).collect();
+        match class.keys().find(|class| !present.contains(class)) {
+            None => Ok(()),
+            Some(class) => Err(Error::argument(
+                "fit",
+                format!("class_weight names class {class}, but no sample to train on is of it; leave it out"),
+            )),
+        }
     }
 
     pub fn outputs<'b>(&'b self, z: &'b [T], indices: &'b [usize]) -> Outputs<'b, T> {

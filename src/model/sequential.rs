@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Activation, Error, Metric, Result, Scalar, Shape, Tensor,
-    layers::{Build, LayerConfig, erased::DynLayer},
+    layers::{Build, ChannelAffine, LayerConfig, erased::DynLayer},
     losses::Loss,
     optimizers::Optimizer,
     params::{ParamInfo, ParamLayout},
@@ -325,7 +325,12 @@ pub(crate) trait DynConfig: Debug + Send + Sync {
     fn build(&self, cx: &mut Build) -> Result<(Arc<dyn DynLayer>, Shape)>;
     fn split_activation(&self) -> Option<(Box<dyn DynConfig>, Activation)>;
     fn then_relu(&self) -> Option<Box<dyn DynConfig>>;
+    fn channel_affine(&self, input: Shape, weights: &[Tensor<f64>]) -> Option<ChannelAffine>;
+    fn absorb(&self, weights: &[Tensor<f64>], affine: &ChannelAffine) -> Option<Absorbed>;
 }
+
+/// A layer that does another's work as well, and its weights.
+pub(crate) type Absorbed = (Arc<dyn DynConfig>, Vec<Tensor<f64>>);
 
 impl<C: LayerConfig> DynConfig for C {
     fn class_name(&self) -> &'static str {
@@ -348,6 +353,15 @@ impl<C: LayerConfig> DynConfig for C {
 
     fn then_relu(&self) -> Option<Box<dyn DynConfig>> {
         Some(Box::new(LayerConfig::then_relu(self)?))
+    }
+
+    fn channel_affine(&self, input: Shape, weights: &[Tensor<f64>]) -> Option<ChannelAffine> {
+        LayerConfig::channel_affine(self, input, weights)
+    }
+
+    fn absorb(&self, weights: &[Tensor<f64>], affine: &ChannelAffine) -> Option<Absorbed> {
+        let (layer, weights) = LayerConfig::absorb(self, weights, affine)?;
+        Some((Arc::new(layer), weights))
     }
 }
 

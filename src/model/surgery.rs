@@ -56,6 +56,43 @@ impl<T: Scalar> Model<T> {
         Ok((self.slice(..frozen)?.predict(x)?, self.slice(frozen..)?))
     }
 
+    /// The model for prediction, with each [`BatchNormalization`](crate::layers::BatchNormalization) of the last axis folded into
+    /// the convolution or dense layer before it, where nothing stands between the two: a fixed scale and shift of its channels, which its
+    /// kernel and bias take in. Predictions are the same but for rounding, and take less time. It is not compiled, and training it would
+    /// be another training.
+    ///
+    /// ```
+    /// use cornu::prelude::*;
+    ///
+    /// let plan = Sequential::new([8, 8, 1]).add(Conv2D::new(4, 3).use_bias(false)).add(BatchNormalization::new());
+    /// let folded = plan.add(Activation::Relu).build()?.fold_batch_norm()?;
+    /// assert_eq!(folded.layers().len(), 2);
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the weights are so large that the folded ones are not finite.
+    pub fn fold_batch_norm(&self) -> Result<Model<T>> {
+        let mut folded: Vec<Planned> = Vec::new();
+        for (i, layer) in self.planned().enumerate() {
+            let weights = |layer: &Planned| layer.taken.as_ref().map_or(Vec::new(), |(_, weights)| weights.clone());
+            let affine = layer.config.channel_affine(self.graph.input_of(i), &weights(&layer));
+            let last = folded.last_mut().zip(affine);
+            match last.and_then(|(last, affine)| Some((last.config.absorb(&weights(last), &affine)?, last))) {
+                Some(((config, weights), last)) => {
+                    if weights.iter().flat_map(|weight| weight.data()).any(|&weight| !T::of(weight).is_finite()) {
+                        let (name, _) = layer.taken.expect("a layer of a model has a name");
+                        return Err(Error::data("fold_batch_norm", format!("{name} has weights that overflow")));
+                    }
+                    last.config = config;
+                    last.taken.as_mut().expect("a layer of a model has weights").1 = weights;
+                }
+                None => folded.push(layer),
+            }
+        }
+        Sequential::of(self.input_shape(), folded.into_iter()).build_as()
+    }
+
     /// The layers as a plan has them.
     pub(super) fn planned(&self) -> impl Iterator<Item = Planned> {
         self.layers().map(|layer| {
