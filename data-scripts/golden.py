@@ -17,9 +17,9 @@ os.environ |= {"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "TF_CP
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import activations, callbacks, initializers, layers, losses, metrics, optimizers
+from keras import activations, callbacks, constraints, initializers, layers, losses, metrics, optimizers, regularizers
 from golden_cases import AUGMENTATIONS, CALLBACKS, FIGURES, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS
-from golden_cases import OPTIMIZERS, PREDICTIONS, SCHEDULES, SHAPES, STEPS, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
+from golden_cases import OPTIMIZERS, PENALTIES, PREDICTIONS, SCHEDULES, SHAPES, STEPS, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
 from keras.src.initializers.random_initializers import compute_fans
 from safetensors.numpy import save_file
 
@@ -87,6 +87,21 @@ def training_case(name, source, shape):
     numbered = {f"w{i}": w for i, w in enumerate(weights)} | {f"dw{i}": d for i, d in enumerate(dw)}
     states = {f"s{i}": w.numpy() for i, w in enumerate(layer.non_trainable_weights)}
     return {"x": x, "y": y, "dy": dy, "dx": dx, **numbered, **states}
+
+
+def penalty_case(name, source, shape):
+    """The layer's penalty, its gradient to each weight, and what the constraints make of the weights."""
+    rng = random(name)
+    layer = construct(source, layers, regularizers, constraints)
+    layer.build(shape)
+    layer.set_weights([weight_values(rng, w) for w in layer.weights])
+    with tf.GradientTape() as tape:
+        penalty = tf.add_n(layer.losses)
+    dw = tape.gradient(penalty, [w.value for w in layer.weights])
+    tensors = {"x": rng.standard_normal(shape).astype(np.float32), "penalty": penalty}
+    for i, (w, d) in enumerate(zip(layer.weights, dw)):
+        tensors |= {f"w{i}": w.numpy(), f"dw{i}": d, f"c{i}": w.constraint(w)}
+    return tensors
 
 
 def augmentation_case(name, source, shape, kind):
@@ -250,9 +265,12 @@ def callback_rows():
             yield json.dumps(case | callback_case(name, arguments, values))
 
 
-def construct(source, module):
-    """Evaluates a table's expression, such as "Conv2D(4, 3)", in a module of Keras."""
-    return eval(source, vars(activations) | {"gelu_tanh": gelu_tanh, "without_decay": without_decay} | vars(module))
+def construct(source, *modules):
+    """Evaluates a table's expression, such as "Conv2D(4, 3)", in modules of Keras."""
+    names = vars(activations) | {"gelu_tanh": gelu_tanh, "without_decay": without_decay}
+    for module in modules:
+        names |= vars(module)
+    return eval(source, names)
 
 
 def save(file, cases):
@@ -294,6 +312,7 @@ def write_readme(layer_cases, loss_cases, metric_cases):
     tables = {
         "layers": table(["case", "layer", "x", "what x holds", "y", "weights"], layer_rows),
         "training": table(["case", "layer", "x"], [[name, f"`{source}`", list(x)] for name, source, x in TRAINING]),
+        "penalties": table(["case", "layer", "x"], [[name, f"`{source}`", list(x)] for name, source, x in PENALTIES]),
         "augmentation": table(["case", "layer", "x", "what x holds"], augmentation_rows),
         "losses": table(["case", "loss", "y_true", "y_pred", "activation", "weighted too", "batch loss"], loss_rows),
         "optimizers": table(["case", "optimizer"], [[name, f"`{source}`"] for name, source in OPTIMIZERS]),
@@ -316,6 +335,7 @@ def main():
     metric_cases = {name: metric_case(*case) for name, *case in METRICS}
     save("layers.safetensors", layer_cases)
     save("training.safetensors", {name: training_case(name, *case) for name, *case in TRAINING})
+    save("penalties.safetensors", {name: penalty_case(name, *case) for name, *case in PENALTIES})
     save("augmentation.safetensors", augmentation_cases)
     save("losses.safetensors", loss_cases)
     save("optimizers.safetensors", {name: optimizer_case(name, source) for name, source in OPTIMIZERS})

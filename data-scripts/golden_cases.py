@@ -243,6 +243,29 @@ TRAINING = [
     ("batch_normalization_one_sample", "BatchNormalization()", (1, 4, 4, 3)),
 ]
 
+# Penalties and constraints: (case, layer, shape of x with the batch)
+PENALTIES = [
+    (
+        "penalties_conv1d",
+        "Conv1D(4, 3, kernel_regularizer=L1L2(0.01, 0.1), bias_regularizer=L1(0.2),"
+        " kernel_constraint=MaxNorm(1, axis=[0, 1]), bias_constraint=NonNeg())",
+        (2, 7, 3),
+    ),
+    (
+        "penalties_separable_conv2d",
+        "SeparableConv2D(4, 3, depth_multiplier=2, depthwise_regularizer=L1L2(0.01, 0.1),"
+        " pointwise_regularizer=L2(0.2), bias_regularizer=L1(0.3), depthwise_constraint=MaxNorm(1, axis=[0, 1]),"
+        " pointwise_constraint=UnitNorm(axis=2), bias_constraint=NonNeg())",
+        (2, 5, 6, 3),
+    ),
+    (
+        "penalties_layer_normalization",
+        "LayerNormalization(gamma_regularizer=L2(0.1), beta_regularizer=L1(0.2), gamma_constraint=UnitNorm(),"
+        " beta_constraint=NonNeg())",
+        (2, 4, 5),
+    ),
+]
+
 # --- augmentation -----------------------------------------------------------------------------------------------------
 
 FILL_MODES, INTERPOLATIONS = ["reflect", "wrap", "constant", "nearest"], ["nearest", "bilinear"]

@@ -13,14 +13,14 @@
 //! Source: Y. LeCun, C. Cortes, C. J. C. Burges, [The MNIST database](http://yann.lecun.com/exdb/mnist/).
 
 use std::{
-    fs::File,
-    io::{self, Cursor, Read, Write},
+    io::{Read, Write},
     path::Path,
 };
 
 use byteorder::{BigEndian, ByteOrder, WriteBytesExt};
-use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
+use flate2::{Compression, write::GzEncoder};
 
+use super::unpacked::Unpacked;
 use crate::{Error, MAX_RANK, Result, Shape, Tensor, atomic};
 
 const UNSIGNED_BYTE: u8 = 0x08;
@@ -42,9 +42,7 @@ const UNSIGNED_BYTE: u8 = 0x08;
 /// [`Error::Io`] when the file cannot be read; [`Error::Format`] when it is damaged, shorter or longer than its header
 /// says, when the elements are of another type, or when it has no dimension, more than 6, or one that is 0.
 pub fn read(path: impl AsRef<Path>) -> Result<Tensor<u8>> {
-    let path = path.as_ref();
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    read_from(file, path)
+    parse(Unpacked::open(path.as_ref())?)
 }
 
 /// As [`read`], from any source of bytes; an error calls it by `name`.
@@ -55,9 +53,11 @@ pub fn read(path: impl AsRef<Path>) -> Result<Tensor<u8>> {
 /// # Errors
 /// Those of [`read`].
 pub fn read_from(source: impl Read, name: impl AsRef<Path>) -> Result<Tensor<u8>> {
-    let name = name.as_ref();
-    let mut source = Source { bytes: unpack(source).map_err(|e| Error::io(name, e))?, name, at: 0 };
+    parse(Unpacked::new(source, name.as_ref())?)
+}
 
+fn parse(mut source: Unpacked) -> Result<Tensor<u8>> {
+    let name = source.name();
     let magic = source.take(4, "the magic number")?;
     let rank = usize::from(magic[3]);
     if magic[..2] != [0, 0] {
@@ -85,7 +85,7 @@ pub fn read_from(source: impl Read, name: impl AsRef<Path>) -> Result<Tensor<u8>
     }
 
     let data = source.take(shape.size() as u64, &format!("the elements of shape {shape}"))?;
-    source.end(shape)?;
+    source.end(&format!("the elements of shape {shape}"))?;
     Tensor::new(shape, data)
 }
 
@@ -128,65 +128,6 @@ fn header(shape: Shape) -> Result<Vec<u8>> {
     Ok(header)
 }
 
-/// The bytes of `source`, unpacked if they begin as gzip does.
-pub(super) fn unpack<'a>(mut source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut start = Vec::new();
-    source.by_ref().take(2).read_to_end(&mut start)?;
-    let is_gzip = start == [0x1f, 0x8b];
-    let source = Cursor::new(start).chain(source);
-    Ok(if is_gzip { Box::new(MultiGzDecoder::new(source)) } else { Box::new(source) })
-}
-
-/// Unpacked bytes that are read from the front.
-struct Source<'a> {
-    bytes: Box<dyn Read + 'a>,
-    name: &'a Path,
-    /// The number of bytes read so far.
-    at: u64,
-}
-
-impl Source<'_> {
-    /// The next `len` bytes, which are `what`.
-    fn take(&mut self, len: u64, what: &str) -> Result<Vec<u8>> {
-        let bytes = self.take_up_to(len)?;
-        if (bytes.len() as u64) < len {
-            let end = self.at;
-            let start = end - bytes.len() as u64;
-            let message = format!("ends after {end} bytes; {what} take {len} bytes from byte {start} on");
-            return Err(Error::format(self.name, message));
-        }
-        Ok(bytes)
-    }
-
-    /// Nothing may follow. This also makes gzip compare its checksum.
-    fn end(&mut self, shape: Shape) -> Result<()> {
-        let end = self.at;
-        if self.take_up_to(1)?.is_empty() {
-            return Ok(());
-        }
-        Err(Error::format(self.name, format!("goes on after byte {end}, where the elements of shape {shape} end")))
-    }
-
-    fn take_up_to(&mut self, len: u64) -> Result<Vec<u8>> {
-        // Not with_capacity: `len` is only what the file claims.
-        let mut bytes = Vec::new();
-        let result = self.bytes.by_ref().take(len).read_to_end(&mut bytes);
-        self.at += bytes.len() as u64;
-        match result {
-            Ok(_) => Ok(bytes),
-            // An error without a number is not the operating system's, but the decoder's.
-            Err(e) if e.raw_os_error().is_none() && is_damage(e.kind()) => {
-                Err(Error::format(self.name, format!("damaged after {} bytes: {e}", self.at)))
-            }
-            Err(e) => Err(Error::io(self.name, e)),
-        }
-    }
-}
-
-fn is_damage(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
-}
-
 fn element_type(code: u8) -> String {
     let name = match code {
         UNSIGNED_BYTE => "unsigned bytes",
@@ -202,7 +143,7 @@ fn element_type(code: u8) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, io};
 
     use proptest::{collection::vec, prelude::*};
 

@@ -7,6 +7,7 @@ pub mod idx;
 mod order;
 mod prefetch;
 mod tensor_dataset;
+mod unpacked;
 
 pub use batches::{Input, Targets};
 pub use dataset::{Batch, Dataset, OwnedInput, OwnedTargets};

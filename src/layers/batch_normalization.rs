@@ -2,9 +2,9 @@
 
 use super::{Axes, Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Reads, Scope, State, Taped};
 use crate::{
-    Initializer, Result, Scalar, Shape, Tensor,
+    Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
     kernels::{batch_norm, strided::Strided},
-    params::ParamId,
+    params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
 
@@ -43,8 +43,8 @@ pub struct BatchNormalization {
     epsilon: f64,
     center: bool,
     scale: bool,
-    beta_initializer: Initializer,
-    gamma_initializer: Initializer,
+    beta: WeightSpec,
+    gamma: WeightSpec,
     moving_mean_initializer: Initializer,
     moving_variance_initializer: Initializer,
 }
@@ -58,8 +58,8 @@ impl BatchNormalization {
             epsilon: 1e-3,
             center: true,
             scale: true,
-            beta_initializer: Initializer::Zeros,
-            gamma_initializer: Initializer::Ones,
+            beta: Initializer::Zeros.into(),
+            gamma: Initializer::Ones.into(),
             moving_mean_initializer: Initializer::Zeros,
             moving_variance_initializer: Initializer::Ones,
         }
@@ -97,13 +97,13 @@ impl BatchNormalization {
 
     /// How `beta` starts; [`Initializer::Zeros`] by default.
     pub fn beta_initializer(mut self, initializer: Initializer) -> Self {
-        self.beta_initializer = initializer;
+        self.beta.initializer = initializer;
         self
     }
 
     /// How `gamma` starts; [`Initializer::Ones`] by default.
     pub fn gamma_initializer(mut self, initializer: Initializer) -> Self {
-        self.gamma_initializer = initializer;
+        self.gamma.initializer = initializer;
         self
     }
 
@@ -116,6 +116,30 @@ impl BatchNormalization {
     /// How the moving variance starts; [`Initializer::Ones`] by default.
     pub fn moving_variance_initializer(mut self, initializer: Initializer) -> Self {
         self.moving_variance_initializer = initializer;
+        self
+    }
+
+    /// A penalty on the size of `beta`; none by default.
+    pub fn beta_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.beta.regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the size of `gamma`; none by default.
+    pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.gamma.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What `beta` is brought back to after each step; nothing by default.
+    pub fn beta_constraint(mut self, constraint: Constraint) -> Self {
+        self.beta.constraint = Some(constraint);
+        self
+    }
+
+    /// What `gamma` is brought back to after each step; nothing by default.
+    pub fn gamma_constraint(mut self, constraint: Constraint) -> Self {
+        self.gamma.constraint = Some(constraint);
         self
     }
 }
@@ -156,8 +180,8 @@ impl LayerConfig for BatchNormalization {
             order: Some(Strided::permuted(dims, &[others, axes].concat())).filter(|order| !order.is_identity()),
             momentum: self.momentum,
             epsilon: self.epsilon,
-            gamma: self.scale.then(|| cx.weight("gamma", channels, self.gamma_initializer)).transpose()?,
-            beta: self.center.then(|| cx.weight("beta", channels, self.beta_initializer)).transpose()?,
+            gamma: self.scale.then(|| cx.weight("gamma", channels, &self.gamma)).transpose()?,
+            beta: self.center.then(|| cx.weight("beta", channels, &self.beta)).transpose()?,
             moving_mean: cx.constant("moving_mean", channels, self.moving_mean_initializer)?,
             moving_variance: cx.constant("moving_variance", channels, self.moving_variance_initializer)?,
         };

@@ -3,7 +3,9 @@
 use super::{
     Build, BuiltConv2D, ChannelAffine, LayerConfig, Padding, conv2d::check_channels, epilogue::Epilogue, window,
 };
-use crate::{Activation, Initializer, Result, Shape, Tensor, kernels::conv::Conv};
+use crate::{
+    Activation, Constraint, Initializer, Regularizer, Result, Shape, Tensor, kernels::conv::Conv, params::WeightSpec,
+};
 
 /// A 1D convolution along a sequence, `keras.layers.Conv1D`.
 ///
@@ -32,8 +34,8 @@ pub struct Conv1D {
     groups: usize,
     use_bias: bool,
     activation: Activation,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
+    kernel: WeightSpec,
+    bias: WeightSpec,
 }
 
 impl Conv1D {
@@ -48,8 +50,8 @@ impl Conv1D {
             groups: 1,
             use_bias: true,
             activation: Activation::Linear,
-            kernel_initializer: Initializer::GlorotUniform,
-            bias_initializer: Initializer::Zeros,
+            kernel: Initializer::GlorotUniform.into(),
+            bias: Initializer::Zeros.into(),
         }
     }
 
@@ -92,13 +94,37 @@ impl Conv1D {
 
     /// How the kernel starts; [`Initializer::GlorotUniform`] by default.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.kernel_initializer = initializer;
+        self.kernel.initializer = initializer;
         self
     }
 
     /// How the bias starts; [`Initializer::Zeros`] by default.
     pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
+        self.bias.initializer = initializer;
+        self
+    }
+
+    /// A penalty on the size of the kernel; none by default.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel.regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the size of the bias; none by default.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What the kernel is brought back to after each step; nothing by default.
+    pub fn kernel_constraint(mut self, constraint: Constraint) -> Self {
+        self.kernel.constraint = Some(constraint);
+        self
+    }
+
+    /// What the bias is brought back to after each step; nothing by default.
+    pub fn bias_constraint(mut self, constraint: Constraint) -> Self {
+        self.bias.constraint = Some(constraint);
         self
     }
 }
@@ -118,8 +144,8 @@ impl LayerConfig for Conv1D {
         let window = window::slide_along(cx, steps, kernel_size, strides, dilation_rate, self.padding)?;
         let layer = BuiltConv2D {
             conv: Conv { window, channels: cin, filters, groups },
-            kernel: cx.weight("kernel", [kernel_size, cin / groups, filters], self.kernel_initializer)?,
-            epilogue: Epilogue::build(cx, filters, self.use_bias.then_some(self.bias_initializer), self.activation)?,
+            kernel: cx.weight("kernel", [kernel_size, cin / groups, filters], &self.kernel)?,
+            epilogue: Epilogue::build(cx, filters, self.use_bias.then_some(&self.bias), self.activation)?,
         };
         Ok((layer, [window.output[1], filters].into()))
     }

@@ -5,12 +5,12 @@ use super::{
     conv2d::check_channels, epilogue::Epilogue, window,
 };
 use crate::{
-    Activation, Initializer, Result, Scalar, Shape, Tensor,
+    Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
     kernels::{
         conv::{self, Conv},
         reduce,
     },
-    params::ParamId,
+    params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
 
@@ -50,8 +50,8 @@ pub struct Conv2DTranspose {
     dilation_rate: Pair,
     use_bias: bool,
     activation: Activation,
-    kernel_initializer: Initializer,
-    bias_initializer: Initializer,
+    kernel: WeightSpec,
+    bias: WeightSpec,
 }
 
 impl Conv2DTranspose {
@@ -66,8 +66,8 @@ impl Conv2DTranspose {
             dilation_rate: 1.into(),
             use_bias: true,
             activation: Activation::Linear,
-            kernel_initializer: Initializer::GlorotUniform,
-            bias_initializer: Initializer::Zeros,
+            kernel: Initializer::GlorotUniform.into(),
+            bias: Initializer::Zeros.into(),
         }
     }
 
@@ -111,13 +111,37 @@ impl Conv2DTranspose {
 
     /// How the kernel starts; [`Initializer::GlorotUniform`] by default.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.kernel_initializer = initializer;
+        self.kernel.initializer = initializer;
         self
     }
 
     /// How the bias starts; [`Initializer::Zeros`] by default.
     pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
+        self.bias.initializer = initializer;
+        self
+    }
+
+    /// A penalty on the size of the kernel; none by default.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel.regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the size of the bias; none by default.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What the kernel is brought back to after each step; nothing by default.
+    pub fn kernel_constraint(mut self, constraint: Constraint) -> Self {
+        self.kernel.constraint = Some(constraint);
+        self
+    }
+
+    /// What the bias is brought back to after each step; nothing by default.
+    pub fn bias_constraint(mut self, constraint: Constraint) -> Self {
+        self.bias.constraint = Some(constraint);
         self
     }
 }
@@ -138,8 +162,8 @@ impl LayerConfig for Conv2DTranspose {
         let ([oh, ow], [kh, kw]) = (window.input, window.kernel);
         let layer = BuiltConv2DTranspose {
             adjoint: Conv { window, channels: filters, filters: cin, groups: 1 },
-            kernel: cx.weight("kernel", [kh, kw, filters, cin], self.kernel_initializer)?,
-            epilogue: Epilogue::build(cx, filters, self.use_bias.then_some(self.bias_initializer), self.activation)?,
+            kernel: cx.weight("kernel", [kh, kw, filters, cin], &self.kernel)?,
+            epilogue: Epilogue::build(cx, filters, self.use_bias.then_some(&self.bias), self.activation)?,
         };
         Ok((layer, [oh, ow, filters].into()))
     }
@@ -207,7 +231,9 @@ impl Layer for BuiltConv2DTranspose {
         let dz = taped.dy.data;
         self.epilogue.backward(cx, work, taped.y.data, dz);
         let scratch = cx.scratch.take(adjoint.scratch_len::<T>());
-        conv::kernel_gradient(adjoint, dz, taped.x.data, cx.grads.of(self.kernel), scratch);
+        if cx.trainable {
+            conv::kernel_gradient(adjoint, dz, taped.x.data, cx.grads.of(self.kernel), scratch);
+        }
         if let Some(dx) = dx {
             conv::forward(adjoint, dz, cx.packed, None, dx.data, scratch, |_| {});
         }

@@ -1,7 +1,9 @@
 //! [`DepthwiseConv2D`].
 
 use super::{Build, BuiltConv2D, ChannelAffine, LayerConfig, Padding, Pair, epilogue::Epilogue, window};
-use crate::{Activation, Initializer, Result, Shape, Tensor, kernels::conv::Conv};
+use crate::{
+    Activation, Constraint, Initializer, Regularizer, Result, Shape, Tensor, kernels::conv::Conv, params::WeightSpec,
+};
 
 /// A 2D convolution of each channel by itself, `keras.layers.DepthwiseConv2D`.
 ///
@@ -30,8 +32,8 @@ pub struct DepthwiseConv2D {
     dilation_rate: Pair,
     use_bias: bool,
     activation: Activation,
-    depthwise_initializer: Initializer,
-    bias_initializer: Initializer,
+    depthwise: WeightSpec,
+    bias: WeightSpec,
 }
 
 impl DepthwiseConv2D {
@@ -45,8 +47,8 @@ impl DepthwiseConv2D {
             dilation_rate: 1.into(),
             use_bias: true,
             activation: Activation::Linear,
-            depthwise_initializer: Initializer::GlorotUniform,
-            bias_initializer: Initializer::Zeros,
+            depthwise: Initializer::GlorotUniform.into(),
+            bias: Initializer::Zeros.into(),
         }
     }
 
@@ -88,13 +90,37 @@ impl DepthwiseConv2D {
 
     /// How the kernel starts; [`Initializer::GlorotUniform`] by default.
     pub fn depthwise_initializer(mut self, initializer: Initializer) -> Self {
-        self.depthwise_initializer = initializer;
+        self.depthwise.initializer = initializer;
         self
     }
 
     /// How the bias starts; [`Initializer::Zeros`] by default.
     pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
+        self.bias.initializer = initializer;
+        self
+    }
+
+    /// A penalty on the size of the kernel; none by default.
+    pub fn depthwise_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.depthwise.regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the size of the bias; none by default.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What the kernel is brought back to after each step; nothing by default.
+    pub fn depthwise_constraint(mut self, constraint: Constraint) -> Self {
+        self.depthwise.constraint = Some(constraint);
+        self
+    }
+
+    /// What the bias is brought back to after each step; nothing by default.
+    pub fn bias_constraint(mut self, constraint: Constraint) -> Self {
+        self.bias.constraint = Some(constraint);
         self
     }
 }
@@ -114,8 +140,8 @@ impl LayerConfig for DepthwiseConv2D {
         let [kh, kw] = window.kernel;
         let layer = BuiltConv2D {
             conv,
-            kernel: cx.weight("kernel", [kh, kw, channels, depth_multiplier], self.depthwise_initializer)?,
-            epilogue: Epilogue::build(cx, filters, self.use_bias.then_some(self.bias_initializer), self.activation)?,
+            kernel: cx.weight("kernel", [kh, kw, channels, depth_multiplier], &self.depthwise)?,
+            epilogue: Epilogue::build(cx, filters, self.use_bias.then_some(&self.bias), self.activation)?,
         };
         Ok((layer, [window.output[0], window.output[1], filters].into()))
     }

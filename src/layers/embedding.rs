@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, Taped};
 use crate::{
-    Initializer, Result, Scalar, Shape,
-    params::ParamId,
+    Constraint, Initializer, Regularizer, Result, Scalar, Shape,
+    params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
 
@@ -32,18 +32,30 @@ use crate::{
 pub struct Embedding {
     input_dim: usize,
     output_dim: usize,
-    embeddings_initializer: Initializer,
+    embeddings: WeightSpec,
 }
 
 impl Embedding {
     /// `input_dim` vectors of `output_dim` numbers.
     pub fn new(input_dim: usize, output_dim: usize) -> Self {
-        Embedding { input_dim, output_dim, embeddings_initializer: Initializer::random_uniform() }
+        Embedding { input_dim, output_dim, embeddings: Initializer::random_uniform().into() }
     }
 
     /// How the vectors start; uniform on `[-0.05, 0.05)` by default.
     pub fn embeddings_initializer(mut self, initializer: Initializer) -> Self {
-        self.embeddings_initializer = initializer;
+        self.embeddings.initializer = initializer;
+        self
+    }
+
+    /// A penalty on the size of the vectors; none by default.
+    pub fn embeddings_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.embeddings.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What the vectors are brought back to after each step; nothing by default.
+    pub fn embeddings_constraint(mut self, constraint: Constraint) -> Self {
+        self.embeddings.constraint = Some(constraint);
         self
     }
 }
@@ -63,7 +75,7 @@ impl LayerConfig for Embedding {
             }
         }
         let output = Shape::new(&[cx.input().dims(), &[output_dim]].concat())?;
-        let embeddings = cx.weight("embeddings", [input_dim, output_dim], self.embeddings_initializer)?;
+        let embeddings = cx.weight("embeddings", [input_dim, output_dim], &self.embeddings)?;
         Ok((BuiltEmbedding { input_dim, output_dim, embeddings }, output))
     }
 }
@@ -105,6 +117,12 @@ impl Layer for BuiltEmbedding {
     }
 
     fn backward<T: Scalar>(&self, cx: &mut Backward<T>, _: &mut (), taped: Taped<T>, dx: Option<ViewMut<T>>) {
+        if let Some(dx) = dx {
+            dx.data.fill(T::zero());
+        }
+        if !cx.trainable() {
+            return;
+        }
         let gradient = cx.grads.of(self.embeddings);
         for (dy, &x) in taped.dy.data.chunks_exact(self.output_dim).zip(taped.x.data) {
             let Some(start) = self.row(x) else {
@@ -113,9 +131,6 @@ impl Layer for BuiltEmbedding {
             for (gradient, &dy) in gradient[start..].iter_mut().zip(dy) {
                 *gradient += dy;
             }
-        }
-        if let Some(dx) = dx {
-            dx.data.fill(T::zero());
         }
     }
 }

@@ -69,10 +69,10 @@ impl Epilogue {
         cx.keeps() && self.activation.needs_input()
     }
 
-    /// Overwrites `dy` with the gradient to `z`, and adds that to the bias.
+    /// Overwrites `dy` with the gradient to `z`, and adds that to the bias, unless the layer is frozen.
     pub fn backward<T: Scalar>(&self, cx: &mut Backward<T>, kept: &[T], y: &[T], dy: &mut [T]) {
         self.activation.backward(kept, y, dy, self.channels);
-        if let Some(bias) = self.bias {
+        if let Some(bias) = self.bias.filter(|_| cx.trainable()) {
             reduce::add_rows(dy, cx.grads.of(bias));
         }
     }

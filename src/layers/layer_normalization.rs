@@ -2,9 +2,9 @@
 
 use super::{Axes, Backward, Build, Forward, Grads, Layer, LayerConfig, Reads, Taped};
 use crate::{
-    Initializer, Result, Scalar, Shape,
+    Constraint, Initializer, Regularizer, Result, Scalar, Shape,
     kernels::{reduce, strided::Strided},
-    params::ParamId,
+    params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
 
@@ -38,8 +38,8 @@ pub struct LayerNormalization {
     center: bool,
     scale: bool,
     rms_scaling: bool,
-    beta_initializer: Initializer,
-    gamma_initializer: Initializer,
+    beta: WeightSpec,
+    gamma: WeightSpec,
 }
 
 impl LayerNormalization {
@@ -51,8 +51,8 @@ impl LayerNormalization {
             center: true,
             scale: true,
             rms_scaling: false,
-            beta_initializer: Initializer::Zeros,
-            gamma_initializer: Initializer::Ones,
+            beta: Initializer::Zeros.into(),
+            gamma: Initializer::Ones.into(),
         }
     }
 
@@ -91,13 +91,37 @@ impl LayerNormalization {
 
     /// How `beta` starts; [`Initializer::Zeros`] by default.
     pub fn beta_initializer(mut self, initializer: Initializer) -> Self {
-        self.beta_initializer = initializer;
+        self.beta.initializer = initializer;
         self
     }
 
     /// How `gamma` starts; [`Initializer::Ones`] by default.
     pub fn gamma_initializer(mut self, initializer: Initializer) -> Self {
-        self.gamma_initializer = initializer;
+        self.gamma.initializer = initializer;
+        self
+    }
+
+    /// A penalty on the size of `beta`; none by default.
+    pub fn beta_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.beta.regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the size of `gamma`; none by default.
+    pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.gamma.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What `beta` is brought back to after each step; nothing by default.
+    pub fn beta_constraint(mut self, constraint: Constraint) -> Self {
+        self.beta.constraint = Some(constraint);
+        self
+    }
+
+    /// What `gamma` is brought back to after each step; nothing by default.
+    pub fn gamma_constraint(mut self, constraint: Constraint) -> Self {
+        self.gamma.constraint = Some(constraint);
         self
     }
 }
@@ -139,8 +163,8 @@ impl LayerConfig for LayerNormalization {
             order: Some(Strided::permuted(dims, &[others, axes].concat())).filter(|order| !order.is_identity()),
             epsilon: self.epsilon,
             centered: !self.rms_scaling,
-            gamma: scale.then(|| cx.weight("gamma", shape, self.gamma_initializer)).transpose()?,
-            beta: center.then(|| cx.weight("beta", shape, self.beta_initializer)).transpose()?,
+            gamma: scale.then(|| cx.weight("gamma", shape, &self.gamma)).transpose()?,
+            beta: center.then(|| cx.weight("beta", shape, &self.beta)).transpose()?,
         };
         Ok((layer, input))
     }
@@ -209,12 +233,13 @@ impl Layer for BuiltLayerNormalization {
         mut dx: Option<ViewMut<T>>,
     ) {
         let gamma = self.gamma.map(|gamma| cx.param(gamma));
+        let mut grads = cx.trainable.then_some(&mut cx.grads);
         let samples = taped.x.samples().zip(taped.dy.data.chunks_exact_mut(self.size));
         for (i, ((x, dy), statistics)) in samples.zip(work.chunks_exact(self.size / self.row)).enumerate() {
             let dx = dx.as_mut().map(|dx| &mut dx.data[i * self.size..][..self.size]);
             match &self.order {
                 None => {
-                    self.gradients(x.data, dy, gamma, &mut cx.grads, statistics);
+                    self.gradients(x.data, dy, gamma, grads.as_deref_mut(), statistics);
                     if let Some(dx) = dx {
                         dx.copy_from_slice(dy);
                     }
@@ -223,7 +248,7 @@ impl Layer for BuiltLayerNormalization {
                     let (x_rows, dy_rows) = cx.scratch.take(2 * self.size).split_at_mut(self.size);
                     order.gather(x.data, x_rows);
                     order.gather(dy, dy_rows);
-                    self.gradients(x_rows, dy_rows, gamma, &mut cx.grads, statistics);
+                    self.gradients(x_rows, dy_rows, gamma, grads.as_deref_mut(), statistics);
                     if let Some(dx) = dx {
                         order.scatter(dy_rows, dx, |dx, row| *dx = row);
                     }
@@ -261,25 +286,26 @@ impl BuiltLayerNormalization {
         }
     }
 
-    /// Adds the gradients to the weights, and overwrites `dy`, the gradient to the output, with that to the input.
+    /// Adds the gradients to the weights, if anybody needs them, and overwrites `dy`, the gradient to the output, with that
+    /// to the input.
     fn gradients<T: Scalar>(
         &self,
         x: &[T],
         dy: &mut [T],
         gamma: Option<&[T]>,
-        grads: &mut Grads<T>,
+        mut grads: Option<&mut Grads<T>>,
         statistics: &[RowStatistics<T>],
     ) {
         let n = T::of(self.row as f64);
         let rows = x.chunks_exact(self.row).zip(dy.chunks_exact_mut(self.row));
         for ((x, dy), &RowStatistics { mean, rate }) in rows.zip(statistics) {
             let shift = self.shift(mean);
-            if let Some(gamma) = self.gamma {
+            if let (Some(gamma), Some(grads)) = (self.gamma, &mut grads) {
                 for ((dgamma, &dy), &x) in grads.of(gamma).iter_mut().zip(&*dy).zip(x) {
                     *dgamma += dy * (x - shift) * rate;
                 }
             }
-            if let Some(beta) = self.beta {
+            if let (Some(beta), Some(grads)) = (self.beta, &mut grads) {
                 for (dbeta, &dy) in grads.of(beta).iter_mut().zip(&*dy) {
                     *dbeta += dy;
                 }

@@ -2,9 +2,9 @@
 
 use super::{Axes, Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
-    Initializer, Result, Scalar, Shape,
+    Constraint, Initializer, Regularizer, Result, Scalar, Shape,
     kernels::strided::Strided,
-    params::ParamId,
+    params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
 
@@ -27,19 +27,19 @@ use crate::{
 /// [He et al., 2015](https://arxiv.org/abs/1502.01852)
 #[derive(Clone, Debug, PartialEq)]
 pub struct PReLU {
-    alpha_initializer: Initializer,
+    alpha: WeightSpec,
     shared_axes: Axes,
 }
 
 impl PReLU {
     /// A slope for each element of a sample, all 0 at first.
     pub fn new() -> Self {
-        PReLU { alpha_initializer: Initializer::Zeros, shared_axes: [].into() }
+        PReLU { alpha: Initializer::Zeros.into(), shared_axes: [].into() }
     }
 
     /// How `alpha` starts; [`Initializer::Zeros`] by default.
     pub fn alpha_initializer(mut self, initializer: Initializer) -> Self {
-        self.alpha_initializer = initializer;
+        self.alpha.initializer = initializer;
         self
     }
 
@@ -47,6 +47,18 @@ impl PReLU {
     /// convolution, `[1, 2]` leaves a slope for each channel.
     pub fn shared_axes(mut self, shared_axes: impl Into<Axes>) -> Self {
         self.shared_axes = shared_axes.into();
+        self
+    }
+
+    /// A penalty on the size of `alpha`; none by default.
+    pub fn alpha_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.alpha.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What `alpha` is brought back to after each step; nothing by default.
+    pub fn alpha_constraint(mut self, constraint: Constraint) -> Self {
+        self.alpha.constraint = Some(constraint);
         self
     }
 }
@@ -78,7 +90,7 @@ impl LayerConfig for PReLU {
         for axis in shared {
             dims[axis] = 1;
         }
-        let alpha = cx.weight("alpha", Shape::new(&dims)?, self.alpha_initializer)?;
+        let alpha = cx.weight("alpha", Shape::new(&dims)?, &self.alpha)?;
         Ok((BuiltPReLU { alpha, size: input.size(), slopes: Strided::broadcast(&dims, input.dims()) }, input))
     }
 }
@@ -113,13 +125,15 @@ impl Layer for BuiltPReLU {
     fn backward<T: Scalar>(&self, cx: &mut Backward<T>, _: &mut (), taped: Taped<T>, dx: Option<ViewMut<T>>) {
         let alpha = cx.param(self.alpha);
         let (slopes, dslopes) = cx.scratch.take(2 * self.size).split_at_mut(self.size);
-        dslopes.fill(T::zero());
-        for (x, dy) in taped.x.samples().zip(taped.dy.data.chunks_exact(self.size)) {
-            for ((dslope, &x), &dy) in dslopes.iter_mut().zip(x.data).zip(dy) {
-                *dslope += if x < T::zero() { x * dy } else { T::zero() };
+        if cx.trainable {
+            dslopes.fill(T::zero());
+            for (x, dy) in taped.x.samples().zip(taped.dy.data.chunks_exact(self.size)) {
+                for ((dslope, &x), &dy) in dslopes.iter_mut().zip(x.data).zip(dy) {
+                    *dslope += if x < T::zero() { x * dy } else { T::zero() };
+                }
             }
+            self.slopes.scatter(dslopes, cx.grads.of(self.alpha), |dalpha, dslope| *dalpha += dslope);
         }
-        self.slopes.scatter(dslopes, cx.grads.of(self.alpha), |dalpha, dslope| *dalpha += dslope);
         let Some(dx) = dx else {
             return;
         };

@@ -5,12 +5,12 @@ use super::{
     conv2d::check_channels, depthwise_conv2d::depthwise, epilogue::Epilogue,
 };
 use crate::{
-    Activation, Initializer, Result, Scalar, Shape, Tensor,
+    Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
     kernels::{
         Window,
         conv::{self, Conv},
     },
-    params::ParamId,
+    params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
 
@@ -46,9 +46,9 @@ pub struct SeparableConv2D {
     depth_multiplier: usize,
     use_bias: bool,
     activation: Activation,
-    depthwise_initializer: Initializer,
-    pointwise_initializer: Initializer,
-    bias_initializer: Initializer,
+    depthwise: WeightSpec,
+    pointwise: WeightSpec,
+    bias: WeightSpec,
 }
 
 impl SeparableConv2D {
@@ -63,9 +63,9 @@ impl SeparableConv2D {
             depth_multiplier: 1,
             use_bias: true,
             activation: Activation::Linear,
-            depthwise_initializer: Initializer::GlorotUniform,
-            pointwise_initializer: Initializer::GlorotUniform,
-            bias_initializer: Initializer::Zeros,
+            depthwise: Initializer::GlorotUniform.into(),
+            pointwise: Initializer::GlorotUniform.into(),
+            bias: Initializer::Zeros.into(),
         }
     }
 
@@ -107,19 +107,55 @@ impl SeparableConv2D {
 
     /// How the depthwise kernel starts; [`Initializer::GlorotUniform`] by default.
     pub fn depthwise_initializer(mut self, initializer: Initializer) -> Self {
-        self.depthwise_initializer = initializer;
+        self.depthwise.initializer = initializer;
         self
     }
 
     /// How the pointwise kernel starts; [`Initializer::GlorotUniform`] by default.
     pub fn pointwise_initializer(mut self, initializer: Initializer) -> Self {
-        self.pointwise_initializer = initializer;
+        self.pointwise.initializer = initializer;
         self
     }
 
     /// How the bias starts; [`Initializer::Zeros`] by default.
     pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-        self.bias_initializer = initializer;
+        self.bias.initializer = initializer;
+        self
+    }
+
+    /// A penalty on the size of the depthwise kernel; none by default.
+    pub fn depthwise_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.depthwise.regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the size of the pointwise kernel; none by default.
+    pub fn pointwise_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.pointwise.regularizer = Some(regularizer);
+        self
+    }
+
+    /// A penalty on the size of the bias; none by default.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias.regularizer = Some(regularizer);
+        self
+    }
+
+    /// What the depthwise kernel is brought back to after each step; nothing by default.
+    pub fn depthwise_constraint(mut self, constraint: Constraint) -> Self {
+        self.depthwise.constraint = Some(constraint);
+        self
+    }
+
+    /// What the pointwise kernel is brought back to after each step; nothing by default.
+    pub fn pointwise_constraint(mut self, constraint: Constraint) -> Self {
+        self.pointwise.constraint = Some(constraint);
+        self
+    }
+
+    /// What the bias is brought back to after each step; nothing by default.
+    pub fn bias_constraint(mut self, constraint: Constraint) -> Self {
+        self.bias.constraint = Some(constraint);
         self
     }
 }
@@ -139,16 +175,12 @@ impl LayerConfig for SeparableConv2D {
         let output = depthwise.window.output;
         let pixel =
             Window { input: output, output, kernel: [1; 2], strides: [1; 2], dilation: [1; 2], padding: [0; 2] };
-        let bias = self.use_bias.then_some(self.bias_initializer);
+        let bias = self.use_bias.then_some(&self.bias);
         let layer = BuiltSeparableConv2D {
             depthwise,
-            depthwise_kernel: cx.weight(
-                "depthwise_kernel",
-                [kh, kw, cin, depth_multiplier],
-                self.depthwise_initializer,
-            )?,
+            depthwise_kernel: cx.weight("depthwise_kernel", [kh, kw, cin, depth_multiplier], &self.depthwise)?,
             pointwise: Conv { window: pixel, channels: hidden, filters, groups: 1 },
-            pointwise_kernel: cx.weight("pointwise_kernel", [1, 1, hidden, filters], self.pointwise_initializer)?,
+            pointwise_kernel: cx.weight("pointwise_kernel", [1, 1, hidden, filters], &self.pointwise)?,
             epilogue: Epilogue::build(cx, filters, bias, self.activation)?,
         };
         Ok((layer, [output[0], output[1], filters].into()))
@@ -237,11 +269,18 @@ impl Layer for BuiltSeparableConv2D {
             pointwise.pack(kernel, Pass::Backward, packed);
             (&*packed, &[][..])
         };
-        let dpointwise = cx.grads.of(self.pointwise_kernel);
-        conv::gradients(pointwise, (hidden, dpointwise), dz, (pointwise_kernel, dhidden), scratch);
+        if cx.trainable {
+            let dpointwise = cx.grads.of(self.pointwise_kernel);
+            conv::gradients(pointwise, (hidden, dpointwise), dz, (pointwise_kernel, dhidden), scratch);
+        } else {
+            conv::input_gradient(pointwise, pointwise_kernel, dz, dhidden, scratch);
+        }
         let (x, ddepthwise) = (taped.x.data, cx.grads.of(self.depthwise_kernel));
         match dx {
-            Some(dx) => conv::gradients(depthwise, (x, ddepthwise), dhidden, (depthwise_kernel, dx.data), scratch),
+            Some(dx) if cx.trainable => {
+                conv::gradients(depthwise, (x, ddepthwise), dhidden, (depthwise_kernel, dx.data), scratch);
+            }
+            Some(dx) => conv::input_gradient(depthwise, depthwise_kernel, dhidden, dx.data, scratch),
             None => conv::kernel_gradient(depthwise, x, dhidden, ddepthwise, scratch),
         }
     }

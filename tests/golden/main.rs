@@ -12,5 +12,6 @@ mod layers;
 mod losses;
 mod metrics;
 mod optimizers;
+mod penalties;
 mod training;
 mod trajectory;

@@ -7,23 +7,40 @@ use std::{
 
 use crate::{Error, Result};
 
-/// A data set of four files: images and labels to train on, images and labels to test on.
-pub(super) struct Source {
+/// A data set of `N` files.
+pub(super) struct Source<const N: usize> {
     /// The name of the data set and of its folder.
     pub name: &'static str,
-    pub files: [DataFile; 4],
-    /// The addresses of folders that hold the files, packed: `{mirror}/{file}.gz`.
+    /// The files in its folder, each as it is, or packed with gzip and with the ending `.gz`.
+    pub files: [&'static str; N],
+    /// The addresses of folders that hold what is downloaded.
     pub mirrors: &'static [&'static str],
+    pub download: Download<N>,
+    /// The program in `data-scripts` that fetches the files, if there is one.
+    pub script: Option<&'static str>,
 }
 
-#[cfg_attr(not(feature = "download"), expect(dead_code, reason = "only a download compares size and sum"))]
-pub(super) struct DataFile {
-    /// The name when not packed; a packed file ends in `.gz`.
-    pub name: &'static str,
-    /// The size when not packed.
+/// What the mirrors hold.
+#[cfg_attr(not(feature = "download"), expect(dead_code, reason = "only a download compares sums"))]
+pub(super) enum Download<const N: usize> {
+    /// Each file, packed: `{mirror}/{file}.gz`.
+    Files([Sum; N]),
+    /// `{mirror}/{name}`, a tar archive, packed, in which the files have the names that they have here.
+    Archive { name: &'static str, sum: Sum },
+}
+
+/// By what a download is known.
+#[cfg_attr(not(feature = "download"), expect(dead_code, reason = "only a download compares sums"))]
+pub(super) struct Sum {
+    /// Whether size and sum are those of the packed file. Where mirrors pack differently, they are not.
+    pub packed: bool,
     pub bytes: u64,
-    /// The SHA-256 when not packed: mirrors pack differently.
     pub sha256: &'static str,
+}
+
+/// The path of a file in `folder`, packed or not, if it is there.
+pub(super) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    [name.into(), format!("{name}.gz")].map(|name| folder.join(name)).into_iter().find(|path| path.is_file())
 }
 
 /// Where the files of a data set may be.
@@ -34,7 +51,7 @@ struct Places {
     own: Option<PathBuf>,
 }
 
-impl Source {
+impl<const N: usize> Source<N> {
     /// The folder that holds the files; the feature `download` fetches them if there is none.
     pub fn locate(&self) -> Result<PathBuf> {
         let home = env::var_os("CORNU_HOME").filter(|home| !home.is_empty());
@@ -46,23 +63,16 @@ impl Source {
     }
 
     /// The paths of the files in `folder`.
-    pub fn files_in(&self, folder: &Path) -> Result<[PathBuf; 4]> {
-        match self.files.each_ref().map(|file| file.find(folder)) {
-            [Some(a), Some(b), Some(c), Some(d)] => Ok([a, b, c, d]),
-            _ => {
-                let message =
-                    format!("{}; each file may be as it is, or packed with the ending .gz", self.lack(folder));
-                Err(Error::DatasetNotFound { name: self.name, message })
-            }
-        }
+    pub fn files_in(&self, folder: &Path) -> Result<[PathBuf; N]> {
+        let paths: Option<Vec<PathBuf>> = self.files.iter().map(|name| find(folder, name)).collect();
+        paths.and_then(|paths| paths.try_into().ok()).ok_or_else(|| {
+            let message = format!("{}; each file may be as it is, or packed with the ending .gz", self.lack(folder));
+            Error::DatasetNotFound { name: self.name, message }
+        })
     }
 
     fn find(&self, places: &Places) -> Option<PathBuf> {
-        places.searched.iter().find(|folder| self.is_in(folder)).cloned()
-    }
-
-    fn is_in(&self, folder: &Path) -> bool {
-        self.files.iter().all(|file| file.find(folder).is_some())
+        places.searched.iter().find(|folder| self.files.iter().all(|name| find(folder, name).is_some())).cloned()
     }
 
     #[cfg(not(feature = "download"))]
@@ -82,19 +92,30 @@ impl Source {
 
     /// The error that names the folders and how to get the files; `or` is what the feature `download` has to say.
     fn not_found(&self, places: &Places, or: &str) -> Error {
-        let files = self.files.each_ref().map(|file| file.name).join(",");
         let searched: String = places.searched.iter().map(|folder| format!("  {}\n", self.lack(folder))).collect();
         let folder = places.own.clone().unwrap_or_else(|| relative(self.name));
+        let script = |name| format!("Or, in a checkout of cornu: python3 data-scripts/{name}\n");
         let message = format!(
             "the files are not on this machine. Searched:\n{searched}\
-             Copy the files into one of these folders, or fetch them:\n  \
-             curl --create-dirs --output-dir \"{}\" -fLO \"{}/{{{files}}}.gz\"\n\
-             Or, in a checkout of cornu: python3 data-scripts/fetch_{}.py\n{or}",
-            folder.display(),
-            self.mirrors[0],
-            self.name,
+             Copy the files into one of these folders, or fetch them:\n  {}\n{}{or}",
+            self.command(&folder),
+            self.script.map_or(String::new(), script),
         );
         Error::DatasetNotFound { name: self.name, message }
+    }
+
+    /// The command that fetches the files into `folder`.
+    fn command(&self, folder: &Path) -> String {
+        let (folder, mirror) = (folder.display(), self.mirrors[0]);
+        match &self.download {
+            Download::Files(_) => {
+                let files = self.files.join(",");
+                format!("curl --create-dirs --output-dir \"{folder}\" -fLO \"{mirror}/{{{files}}}.gz\"")
+            }
+            Download::Archive { name, .. } => {
+                format!("mkdir -p \"{folder}\" && curl -fL \"{mirror}/{name}\" | tar -xz -C \"{folder}\"")
+            }
+        }
     }
 
     /// What `folder` lacks, in words.
@@ -102,16 +123,8 @@ impl Source {
         if !folder.is_dir() {
             return format!("{}: no such folder", folder.display());
         }
-        let missing = self.files.iter().filter(|file| file.find(folder).is_none());
-        let missing: Vec<&str> = missing.map(|file| file.name).collect();
+        let missing: Vec<&str> = self.files.into_iter().filter(|name| find(folder, name).is_none()).collect();
         format!("{}: no {}", folder.display(), missing.join(", no "))
-    }
-}
-
-impl DataFile {
-    /// The path of this file in `folder`, packed or not, if it is there.
-    pub fn find(&self, folder: &Path) -> Option<PathBuf> {
-        [self.name.into(), format!("{}.gz", self.name)].map(|name| folder.join(name)).into_iter().find(|p| p.is_file())
     }
 }
 
@@ -136,12 +149,15 @@ mod tests {
 
     use super::*;
 
-    fn source() -> Source {
-        let file = |name| DataFile { name, bytes: 0, sha256: "" };
+    const NONE: Sum = Sum { packed: false, bytes: 0, sha256: "" };
+
+    fn source() -> Source<4> {
         Source {
             name: "toy",
-            files: ["a", "b", "c", "d"].map(file),
+            files: ["a", "b", "c", "d"],
             mirrors: &["http://127.0.0.1:1/toy", "http://127.0.0.1:1"],
+            download: Download::Files([NONE; 4]),
+            script: Some("fetch_toy.py"),
         }
     }
 
@@ -206,6 +222,19 @@ mod tests {
                  Or, in a checkout of cornu: python3 data-scripts/fetch_toy.py\n\
                  Or else."
             )
+        );
+    }
+
+    #[test]
+    fn the_command_for_an_archive_unpacks_it() {
+        let source = Source { download: Download::Archive { name: "toy.tar.gz", sum: NONE }, script: None, ..source() };
+        let places = Places { searched: vec![], own: Some("own".into()) };
+        assert_eq!(
+            source.not_found(&places, "Or else.").to_string(),
+            "toy: the files are not on this machine. Searched:\n\
+             Copy the files into one of these folders, or fetch them:\n  \
+             mkdir -p \"own\" && curl -fL \"http://127.0.0.1:1/toy/toy.tar.gz\" | tar -xz -C \"own\"\n\
+             Or else."
         );
     }
 

@@ -6,39 +6,28 @@ use std::path::Path;
 
 use super::{
     Split,
-    files::{DataFile, Source},
+    files::{Download, Source, Sum},
+    idx_images,
 };
-use crate::{Error, Labels, Result, Tensor, data::idx};
+use crate::Result;
 
-const MNIST: Source = Source {
+const MNIST: Source<4> = Source {
     name: "mnist",
-    files: [
-        DataFile {
-            name: "train-images-idx3-ubyte",
-            bytes: 47_040_016,
-            sha256: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        },
-        DataFile {
-            name: "train-labels-idx1-ubyte",
-            bytes: 60_008,
-            sha256: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        },
-        DataFile {
-            name: "t10k-images-idx3-ubyte",
-            bytes: 7_840_016,
-            sha256: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        },
-        DataFile {
-            name: "t10k-labels-idx1-ubyte",
-            bytes: 10_008,
-            sha256: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        },
-    ],
+    files: idx_images::FILES,
     mirrors: &["https://ossci-datasets.s3.amazonaws.com/mnist", "https://storage.googleapis.com/cvdf-datasets/mnist"],
+    download: Download::Files([
+        sum(47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        sum(60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        sum(7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        sum(10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    ]),
+    script: Some("fetch_mnist.py"),
 };
 
-const SIDE: usize = 28;
-const CLASSES: usize = 10;
+/// That of an unpacked file: the mirrors pack differently.
+const fn sum(bytes: u64, sha256: &'static str) -> Sum {
+    Sum { packed: false, bytes, sha256 }
+}
 
 /// The part to train on and the part to test on: images `[60000, 28, 28, 1]` and `[10000, 28, 28, 1]`.
 ///
@@ -68,98 +57,27 @@ pub fn load() -> Result<(Split, Split)> {
 /// [`Error::DatasetNotFound`] when a file is missing; [`Error::Format`] when one is damaged, when images are not 28 x
 /// 28, a label is not below 10, or there are not as many labels as images; [`Error::Io`] when one cannot be read.
 pub fn load_from(folder: impl AsRef<Path>) -> Result<(Split, Split)> {
-    let [train_images, train_labels, test_images, test_labels] = MNIST.files_in(folder.as_ref())?;
-    Ok((split(&train_images, &train_labels)?, split(&test_images, &test_labels)?))
+    idx_images::read(&MNIST, folder.as_ref())
 }
 
-fn split(images_path: &Path, labels_path: &Path) -> Result<Split> {
-    let images = idx::read(images_path)?;
-    let shape = images.shape();
-    let &[n, SIDE, SIDE] = shape.dims() else {
-        return Err(Error::format(images_path, format!("holds shape {shape}, expected (n, {SIDE}, {SIDE})")));
-    };
-
-    let labels = idx::read(labels_path)?;
-    if labels.shape() != n.into() {
-        let message = format!(
-            "holds shape {}, expected ({n},), a label for each image of {}",
-            labels.shape(),
-            images_path.display()
-        );
-        return Err(Error::format(labels_path, message));
-    }
-    if let Some(i) = labels.data().iter().position(|&label| usize::from(label) >= CLASSES) {
-        let message = format!("label {i} is {}, expected 0 to {}", labels.data()[i], CLASSES - 1);
-        return Err(Error::format(labels_path, message));
-    }
-
-    Ok(Split { images: Tensor::new([n, SIDE, SIDE, 1], images.into_data())?, labels: Labels::from(labels.into_data()) })
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "download"))]
 mod tests {
-    use tempfile::TempDir;
+    use std::{fs::File, io::Read};
 
     use super::*;
+    use crate::data::{datasets::download::check, unpacked::unpack};
 
-    /// A folder with 3 images to train on and 2 to test on, some of the files packed.
-    fn folder() -> TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        write(&folder, "train-images-idx3-ubyte.gz", &[3, SIDE, SIDE], 100);
-        write(&folder, "train-labels-idx1-ubyte", &[3], 9);
-        write(&folder, "t10k-images-idx3-ubyte", &[2, SIDE, SIDE], 200);
-        write(&folder, "t10k-labels-idx1-ubyte.gz", &[2], 0);
-        folder
-    }
-
-    fn write(folder: &TempDir, name: &str, dims: &[usize], value: u8) {
-        let size = dims.iter().product();
-        let tensor = Tensor::new(crate::Shape::new(dims).unwrap(), vec![value; size]).unwrap();
-        idx::write(folder.path().join(name), &tensor).unwrap();
-    }
-
-    #[test]
-    fn reads_packed_and_plain_files() {
-        let (train, test) = load_from(folder()).unwrap();
-        assert_eq!(train.images.shape(), [3, 28, 28, 1].into());
-        assert!(train.images.data().iter().all(|&pixel| pixel == 100));
-        assert_eq!(train.labels, vec![9u8; 3].into());
-        assert_eq!(test.images.shape(), [2, 28, 28, 1].into());
-        assert!(test.images.data().iter().all(|&pixel| pixel == 200));
-        assert_eq!(test.labels, vec![0u8; 2].into());
-        assert_eq!(format!("{test:?}"), "Split { images: (2, 28, 28, 1), labels: 2 }");
-    }
-
-    #[test]
-    fn files_that_do_not_fit_together_are_an_error() {
-        for (name, dims, value, part) in [
-            ("train-labels-idx1-ubyte", &[4][..], 9, "holds shape (4,), expected (3,), a label for each image of "),
-            ("train-labels-idx1-ubyte", &[3, 1], 9, "holds shape (3, 1), expected (3,)"),
-            ("train-labels-idx1-ubyte", &[3], 10, "label 0 is 10, expected 0 to 9"),
-            ("t10k-images-idx3-ubyte", &[2, 28, 27], 0, "holds shape (2, 28, 27), expected (n, 28, 28)"),
-            ("t10k-images-idx3-ubyte", &[2, 784], 0, "holds shape (2, 784), expected (n, 28, 28)"),
-        ] {
-            let folder = folder();
-            write(&folder, name, dims, value);
-            let error = load_from(&folder).unwrap_err();
-            assert!(matches!(&error, Error::Format { path, .. } if path.ends_with(name)), "{error}");
-            assert!(error.to_string().contains(part), "{error}");
-        }
-    }
-
-    #[cfg(feature = "download")]
     #[test]
     fn the_sums_are_those_of_the_committed_files() {
-        use std::io::Read;
-
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mnist");
+        let Download::Files(sums) = &MNIST.download else { panic!("four files") };
         // The published crate comes without the files.
-        for file in MNIST.files.iter().filter(|_| folder.exists()) {
+        for (name, sum) in MNIST.files.iter().zip(sums).filter(|_| folder.exists()) {
             let mut bytes = Vec::new();
-            let packed = std::fs::File::open(file.find(&folder).unwrap()).unwrap();
-            idx::unpack(packed).unwrap().read_to_end(&mut bytes).unwrap();
-            assert_eq!(bytes.len() as u64, file.bytes);
-            assert_eq!(super::super::download::check(&bytes, file), Ok(()));
+            let packed = File::open(folder.join(format!("{name}.gz"))).unwrap();
+            unpack(packed).unwrap().read_to_end(&mut bytes).unwrap();
+            assert_eq!(bytes.len() as u64, sum.bytes);
+            assert_eq!(check(&bytes, sum), Ok(()));
         }
     }
 }

@@ -1,8 +1,13 @@
 //! Data sets that are ready to use.
 
+mod cifar;
+pub mod cifar10;
+pub mod cifar100;
 #[cfg(feature = "download")]
 mod download;
+pub mod fashion_mnist;
 mod files;
+mod idx_images;
 pub mod mnist;
 
 use std::fmt;
