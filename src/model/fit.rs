@@ -126,6 +126,7 @@ impl<T: Scalar> Model<T> {
             if options.epochs > 0 {
                 trainer.finish();
             }
+            progress.train_ends(&trainer.model.history);
             callbacks.call(trainer.model, |callback, training| callback.on_train_end(training))?;
             Ok(trainer.model.history.clone())
         })

@@ -2,6 +2,7 @@
 
 mod check;
 mod compiled;
+mod curve;
 mod evaluate;
 mod explain;
 mod fit;
