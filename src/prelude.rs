@@ -30,6 +30,7 @@ pub use crate::{
             PolynomialDecay,
         },
     },
+    plot,
 };
 pub use crate::{
     Scalar,
