@@ -74,6 +74,7 @@
 //! | data that does not fit in memory | [`Dataset`](data::Dataset), [`Model::fit_dataset`], [`data::dataset`] |
 //! | data sets and their files | [`datasets`], [`data::idx`] |
 //! | checks of gradients by finite differences | [`gradcheck`] |
+//! | pictures of trainings and models | [`plot`] |
 //! | the weights as one array | [`params`], [`Model::params`] |
 //! | the arithmetic | [`kernels`] |
 //!
@@ -117,6 +118,7 @@
 //!
 //! - `progress` (default): [`fit`](Model::fit) shows a bar for each epoch on a terminal.
 //! - `download`: data sets that are not on this machine are fetched, and their SHA-256 checked.
+//! - `plot`: all pictures of [`plot`]; without it, only that of a model's layers.
 #![warn(missing_docs)]
 
 pub mod activations;
@@ -137,6 +139,7 @@ pub mod metrics;
 pub mod model;
 pub mod optimizers;
 pub mod params;
+pub mod plot;
 pub mod prelude;
 pub mod regularizers;
 pub mod rng;

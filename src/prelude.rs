@@ -32,6 +32,7 @@ pub use crate::{
             PolynomialDecay,
         },
     },
+    plot,
 };
 pub use crate::{
     Scalar,

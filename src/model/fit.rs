@@ -238,6 +238,7 @@ impl<T: Scalar> Model<T> {
             if epochs > 0 {
                 trainer.finish();
             }
+            progress.train_ends(&trainer.model.history);
             callbacks.call(trainer.model, &plan, |callback, training| callback.on_train_end(training))?;
             callbacks.backup().map_or(Ok(()), BackupAndRestore::end)?;
             Ok(trainer.model.history.clone())

@@ -38,7 +38,7 @@ impl fmt::Display for Score {
 }
 
 /// Four decimals, or an exponent where those would show nothing.
-struct Significant(f64);
+pub(super) struct Significant(pub f64);
 
 impl fmt::Display for Significant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -50,6 +50,11 @@ impl<'a, T: Scalar> LayerRef<'a, T> {
         self.weight_infos().iter().map(|info| info.shape.size()).sum()
     }
 
+    /// Whether training moves its weights; see [`Model::set_trainable`].
+    pub fn trainable(&self) -> bool {
+        self.node().trainable
+    }
+
     pub(super) fn info(&self) -> &'a LayerInfo {
         &self.model.layers[self.index]
     }

@@ -3,6 +3,7 @@
 mod check;
 mod checkpoint;
 mod compiled;
+mod curve;
 mod evaluate;
 mod explain;
 mod fit;

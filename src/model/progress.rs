@@ -1,17 +1,17 @@
 //! What fit prints: a bar an epoch on a terminal, a line an epoch elsewhere.
 
-#[cfg(feature = "progress")]
-use std::io::IsTerminal;
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
 
-use super::history::{Epoch, Score};
+use super::history::{Epoch, History, Score};
 
 /// Where and how fit reports.
 pub(crate) struct Progress {
     style: Style,
+    /// Whether the loss is drawn at the end.
+    draws: bool,
     epochs: usize,
     /// The steps of an epoch, where they are known, and those of this one that are done.
     steps: Option<usize>,
@@ -29,13 +29,14 @@ enum Style {
 impl Progress {
     /// `verbose`: 0 prints nothing, 1 a bar where the output is a terminal, 2 lines.
     pub fn new(verbose: u8, epochs: usize, steps: Option<usize>) -> Self {
+        let on_terminal = verbose == 1 && io::stdout().is_terminal();
         let style = match verbose {
             0 => Style::Silent,
             #[cfg(feature = "progress")]
-            1 if io::stdout().is_terminal() => Style::Bar(None),
+            1 if on_terminal => Style::Bar(None),
             _ => Style::Line,
         };
-        Progress { style, epochs, steps, done: 0, epoch_start: Instant::now() }
+        Progress { style, draws: on_terminal, epochs, steps, done: 0, epoch_start: Instant::now() }
     }
 
     pub fn warn(&self, warning: &str) {
@@ -98,6 +99,13 @@ impl Progress {
                     print(&validation);
                 }
             }
+        }
+    }
+
+    /// Draws the loss, where there are enough epochs to see how it went.
+    pub fn train_ends(&self, history: &History) {
+        if self.draws && history.epochs.len() >= 3 {
+            print(&format!("\n{}", history.curve()));
         }
     }
 }
