@@ -3,6 +3,8 @@
 //! Models: the layers, losses, metrics, optimizers and callbacks, what they are given and what they report. Layers, losses, metrics,
 //! optimizers and callbacks of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
 
+#[cfg(feature = "image")]
+pub use crate::data::{ColorMode, ImageFolder};
 pub use crate::{
     Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, Regularizer, Score, Sequential,
     Shape, Tensor,

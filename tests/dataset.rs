@@ -324,6 +324,18 @@ mod ends {
         let mut model = network();
         pool.install(|| model.fit_dataset(&stream, quiet())).unwrap();
         assert_eq!(model.optimizer_state().unwrap().steps, 3);
+
+        // The batch that is being made when no more are wanted needs it, too.
+        let stream = Stream::new(|_| Some(Ok(pool.install(good))));
+        let stop = LambdaCallback::new().on_train_batch_end(|training, _, _| {
+            training.stop_training();
+            Ok(())
+        });
+        pool.install(|| model.fit_dataset(&stream, quiet().callback(stop))).unwrap();
+        let fail = LambdaCallback::new().on_train_batch_end(|_, _, _| panic!("the first step"));
+        let fit = || pool.install(|| model.fit_dataset(&stream, quiet().callback(fail)));
+        let panic = catch_unwind(AssertUnwindSafe(fit)).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"the first step"));
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`Dataset`]: batches that are made while a model trains, for data that does not fit in memory.
 //!
-//! [`TensorDataset`](super::TensorDataset) deals out what lies in memory, [`ImageFolder`](super::ImageFolder) reads files,
+//! [`TensorDataset`](super::TensorDataset) deals out what lies in memory, `ImageFolder` (with the feature `image`) reads files,
 //! [`from_fn`] calls a closure; for all else there is the trait.
 
 use super::{Input, Targets};

@@ -4,6 +4,8 @@ mod batches;
 pub mod dataset;
 pub mod datasets;
 pub mod idx;
+#[cfg(feature = "image")]
+mod image_folder;
 mod order;
 mod prefetch;
 mod tensor_dataset;
@@ -11,6 +13,8 @@ mod unpacked;
 
 pub use batches::{Input, Targets};
 pub use dataset::{Batch, Dataset, OwnedInput, OwnedTargets};
+#[cfg(feature = "image")]
+pub use image_folder::{ColorMode, ImageFolder};
 pub(crate) use order::Order;
 pub(crate) use prefetch::prefetch;
 pub use tensor_dataset::TensorDataset;

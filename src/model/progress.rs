@@ -48,14 +48,16 @@ impl Progress {
 
     pub fn epoch_begins(&mut self, epoch: usize) {
         self.epoch_start = Instant::now();
+        if epoch > 0 {
+            // Where it is not known, an epoch can be expected to be as long as the one before.
+            self.steps.get_or_insert(self.done);
+        }
         self.done = 0;
         #[cfg(feature = "progress")]
         if let Style::Bar(bar) = &mut self.style {
             print(&format!("Epoch {}/{}", epoch + 1, self.epochs));
             *bar = Some(self::bar(self.steps));
         }
-        #[cfg(not(feature = "progress"))]
-        let _ = epoch;
     }
 
     /// `score` is asked for only when it is shown.
@@ -76,8 +78,6 @@ impl Progress {
 
     pub fn epoch_ends(&mut self, epoch: usize, result: &Epoch) {
         let (seconds, done) = (result.time.as_secs_f64(), self.done);
-        // Where it was not known, the next epochs can be expected to be as long.
-        let steps = *self.steps.get_or_insert(done);
         let train = format!("{} - {}", per_step(result.time, done), result.train);
         let validation = result.validation.as_ref().map(|score| format!("val_{score}").replace(" - ", " - val_"));
         match &mut self.style {
@@ -91,6 +91,7 @@ impl Progress {
                 if let Some(bar) = bar.take() {
                     bar.finish_and_clear();
                 }
+                let steps = self.steps.unwrap_or(done);
                 // Not all of it in an epoch that was stopped.
                 let bar = FULL.repeat(BAR_WIDTH.min(BAR_WIDTH * done / steps.max(1)));
                 print(&format!("{done}/{steps} {bar} {seconds:.0}s {train}"));

@@ -1,0 +1,530 @@
+//! [`ImageFolder`].
+
+use std::{
+    borrow::Cow,
+    fmt, fs,
+    io::Cursor,
+    path::{Path, PathBuf},
+};
+
+use image::{DynamicImage, ImageError, ImageReader, Limits};
+use rayon::prelude::*;
+
+use super::{Batch, Dataset, order::Order};
+use crate::{Error, Labels, Result, Scalar, Shape, Tensor};
+
+/// The images of a folder that has a sub-folder for each class, `keras.utils.image_dataset_from_directory`.
+///
+/// ```text
+/// animals/
+///     cat/     felix.jpg  tom.png       class 0
+///     dog/     rex.jpg                  class 1
+/// ```
+///
+/// A batch holds images `[n, h, w, c]` of numbers from 0 to 255 and the [`Labels`] of their classes. The files are read and decoded
+/// when their batch is made. An image of another size is resized by bilinear interpolation, as Keras does by default: its aspect is not
+/// kept, and what is shrunk is not smoothed.
+///
+/// Read are the files that end in `.png`, `.jpg`, `.jpeg`, `.pbm`, `.pgm`, `.ppm` or `.pnm`, also those in folders below that of a
+/// class; all others and what begins with a dot is passed over. An image that is larger than 256 MiB is an error.
+///
+/// ```
+/// use cornu::prelude::*;
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # for (class, pixel) in [("dark", 10), ("light", 240)] {
+/// #     std::fs::create_dir(folder.path().join(class)).unwrap();
+/// #     for i in 0..10 {
+/// #         let image = [&b"P5 2 2 255\n"[..], &[pixel + i; 4]].concat();
+/// #         std::fs::write(folder.path().join(class).join(format!("{i}.pgm")), image).unwrap();
+/// #     }
+/// # }
+/// # let folder = folder.path();
+/// let images = ImageFolder::new(folder)?.image_size((8, 8)).color_mode(ColorMode::Grayscale).batch_size(4);
+/// assert_eq!(images.class_names(), ["dark", "light"]);
+///
+/// let (train, validation) = images.validation_split(0.2)?;
+/// let mut model = Sequential::new([8, 8, 1])
+///     .add(Rescaling::new(1.0 / 255.0))
+///     .add(Conv2D::new(4, 3).activation(Activation::Relu))
+///     .add(Flatten::new())
+///     .add(Dense::new(2).activation(Activation::Softmax))
+///     .compile(Adam::new(0.01), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])?;
+/// model.fit_dataset(&train, Fit::new().epochs(2).validation_dataset(&validation).verbose(0))?;
+/// # Ok::<(), cornu::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct ImageFolder {
+    files: Vec<ImageFile>,
+    class_names: Vec<String>,
+    image_size: (usize, usize),
+    color_mode: ColorMode,
+    order: Order,
+}
+
+#[derive(Clone)]
+struct ImageFile {
+    path: PathBuf,
+    class: u32,
+}
+
+/// The channels that images are converted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColorMode {
+    /// One channel, the luma of Rec. 709.
+    Grayscale,
+    /// Three channels: red, green, blue.
+    Rgb,
+}
+
+impl ColorMode {
+    fn channels(self) -> usize {
+        match self {
+            ColorMode::Grayscale => 1,
+            ColorMode::Rgb => 3,
+        }
+    }
+}
+
+/// The names that are taken for images, in lower case.
+const EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "pbm", "pgm", "ppm", "pnm"];
+
+/// The bytes that a file may have, and the image in it once it is decoded: no file shall take all memory.
+const MAX_BYTES: u64 = 256 << 20;
+
+impl ImageFolder {
+    /// Looks for images in the sub-folders of `directory`; the sorted names of these are the classes. Images become 256 by 256 pixels
+    /// of three channels, in batches of 32, shuffled.
+    ///
+    /// # Errors
+    /// When a folder cannot be read, or there is no sub-folder or no image.
+    pub fn new(directory: impl AsRef<Path>) -> Result<Self> {
+        let directory = directory.as_ref();
+        let (mut files, mut class_names) = (Vec::new(), Vec::new());
+        for folder in entries(directory)?.into_iter().filter(|path| path.is_dir()) {
+            add_images(&folder, class_names.len() as u32, &mut files)?;
+            class_names.push(file_name(&folder).into_owned());
+        }
+        if files.is_empty() {
+            let message = match class_names.len() {
+                0 => "there is no sub-folder; each class needs one, with its images".to_owned(),
+                n => format!("there is no image in the {n} sub-folders; those end in .{}", EXTENSIONS.join(", .")),
+            };
+            return Err(Error::format(directory, message));
+        }
+        Ok(ImageFolder {
+            files,
+            class_names,
+            image_size: (256, 256),
+            color_mode: ColorMode::Rgb,
+            order: Order::default(),
+        })
+    }
+
+    /// The height and the width that images are resized to; 256 by 256 by default.
+    pub fn image_size(mut self, (height, width): (usize, usize)) -> Self {
+        self.image_size = (height, width);
+        self
+    }
+
+    /// The channels that images are converted to; [`ColorMode::Rgb`] by default. An alpha channel is dropped.
+    pub fn color_mode(mut self, color_mode: ColorMode) -> Self {
+        self.color_mode = color_mode;
+        self
+    }
+
+    /// How many images a batch has; 32 by default. The last one of an epoch may be smaller.
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.order.batch_size = batch_size;
+        self
+    }
+
+    /// Whether each epoch has an order of its own; it has by default. Without, the images come sorted, class after class.
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
+        self.order.shuffle = shuffle;
+        self
+    }
+
+    /// The seed of the shuffling; 0 by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.order.seed = seed;
+        self
+    }
+
+    /// What is trained on, and the fraction of the images, above 0 and below 1, that is kept for validation: which ones, the
+    /// [seed](ImageFolder::seed) draws.
+    ///
+    /// # Errors
+    /// When the fraction is out of its range, or leaves nothing on a side.
+    pub fn validation_split(self, fraction: f64) -> Result<(ImageFolder, ImageFolder)> {
+        const PLACE: &str = "ImageFolder: validation_split";
+        if !(fraction > 0.0 && fraction < 1.0) {
+            return Err(Error::argument(PLACE, format!("expected a fraction above 0 and below 1, got {fraction}")));
+        }
+        let n = self.files.len();
+        let validation = (fraction * n as f64) as usize;
+        if validation == 0 {
+            return Err(Error::data(PLACE, format!("{fraction} of {n} images leaves nothing to validate on")));
+        }
+        // An order that no epoch has.
+        let order = Order { shuffle: true, ..self.order }.indices(n, usize::MAX);
+        let (train, validation) = order.split_at(n - validation);
+        let part = |indices: &[usize]| {
+            let files = indices.iter().map(|&i| self.files[i].clone()).collect();
+            ImageFolder { files, class_names: self.class_names.clone(), ..self }
+        };
+        Ok((part(train), part(validation)))
+    }
+
+    /// The names of the classes, in the order of their labels.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// The number of images.
+    pub fn samples(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The shape of one sample.
+    fn shape(&self) -> Shape {
+        [self.image_size.0, self.image_size.1, self.color_mode.channels()].into()
+    }
+
+    fn batch<T: Scalar>(&self, indices: &[usize]) -> Result<Batch<T>> {
+        let (shape, n) = (self.shape(), indices.len());
+        let place = || format!("ImageFolder: image_size {:?}", self.image_size);
+        if shape.size() == 0 {
+            return Err(Error::argument(place(), "expected at least 1 by 1"));
+        }
+        let (mut x, len) = (Vec::new(), shape.batch(n).size());
+        if x.try_reserve_exact(len).is_err() {
+            return Err(Error::argument(place(), format!("there is no memory for a batch of {n} such images")));
+        }
+        x.resize(len, T::zero());
+        let read = |(image, &i): (&mut [T], &usize)| self.read(&self.files[i].path, image);
+        // Not collected into a result at once, so that the first error is the first of the batch.
+        let results: Vec<Result<()>> = x.par_chunks_mut(shape.size()).zip(indices).map(read).collect();
+        results.into_iter().collect::<Result<()>>()?;
+        let y: Vec<u32> = indices.iter().map(|&i| self.files[i].class).collect();
+        Ok(Batch::new(Tensor::new(shape.batch(n), x)?, Labels::from(y)))
+    }
+
+    /// Reads an image of any size into one of the right size.
+    fn read<T: Scalar>(&self, path: &Path, to: &mut [T]) -> Result<()> {
+        let image = decode(path)?;
+        let size = (image.height() as usize, image.width() as usize);
+        let pixels = match self.color_mode {
+            ColorMode::Grayscale => image.into_luma8().into_raw(),
+            ColorMode::Rgb => image.into_rgb8().into_raw(),
+        };
+        resize(&pixels, size, to, self.image_size);
+        Ok(())
+    }
+}
+
+impl<T: Scalar> Dataset<T> for ImageFolder {
+    fn batches(&self, epoch: usize) -> Box<dyn Iterator<Item = Result<Batch<T>>> + '_> {
+        self.order.batches("ImageFolder", self.files.len(), epoch, |indices| self.batch(indices))
+    }
+
+    fn num_batches(&self) -> Option<usize> {
+        self.order.num_batches(self.files.len())
+    }
+}
+
+/// Without the files, of which there may be millions.
+impl fmt::Debug for ImageFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageFolder")
+            .field("samples", &self.samples())
+            .field("class_names", &self.class_names)
+            .field("image_size", &self.image_size)
+            .field("color_mode", &self.color_mode)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a folder holds, sorted, without what is hidden.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let io = |error| Error::io(folder, error);
+    let paths = fs::read_dir(folder).map_err(io)?.map(|entry| Ok(entry.map_err(io)?.path()));
+    let mut paths: Vec<PathBuf> = paths.collect::<Result<_>>()?;
+    paths.retain(|path| !file_name(path).starts_with('.'));
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
+}
+
+/// Adds the images of a class. Links to folders are not followed: they may lead around in a circle.
+fn add_images(folder: &Path, class: u32, files: &mut Vec<ImageFile>) -> Result<()> {
+    for path in entries(folder)? {
+        if path.is_dir() {
+            if !path.is_symlink() {
+                add_images(&path, class, files)?;
+            }
+        } else if path.extension().is_some_and(|name| EXTENSIONS.iter().any(|image| name.eq_ignore_ascii_case(image))) {
+            files.push(ImageFile { path, class });
+        }
+    }
+    Ok(())
+}
+
+fn decode(path: &Path) -> Result<DynamicImage> {
+    let io = |error| Error::io(path, error);
+    let too_large = || Error::format(path, format!("the image is larger than {} MiB", MAX_BYTES >> 20));
+    if fs::metadata(path).map_err(io)?.len() > MAX_BYTES {
+        return Err(too_large());
+    }
+    let bytes = fs::read(path).map_err(io)?;
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(io)?;
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_BYTES);
+    reader.limits(limits);
+    reader.decode().map_err(|error| match error {
+        ImageError::Limits(_) => too_large(),
+        error => Error::format(path, format!("the image cannot be decoded: {error}; mend or remove the file")),
+    })
+}
+
+/// Bilinear interpolation between the centers of pixels, to the bit as `tf.image.resize` computes it:
+/// `from: [h, w, c]` to `to: [height, width, c]`.
+fn resize<T: Scalar>(from: &[u8], (h, w): (usize, usize), to: &mut [T], (height, width): (usize, usize)) {
+    let c = to.len() / (height * width);
+    let (rows, columns) = (neighbors(h, height), neighbors(w, width));
+    for (line, row) in to.chunks_exact_mut(width * c).zip(&rows) {
+        for (pixel, column) in line.chunks_exact_mut(c).zip(&columns) {
+            for (channel, value) in pixel.iter_mut().enumerate() {
+                let at = |y: usize, x: usize| f32::from(from[(y * w + x) * c + channel]);
+                let [top, bottom] =
+                    [row.before, row.after].map(|y| column.between(at(y, column.before), at(y, column.after)));
+                *value = T::from(row.between(top, bottom)).expect("a float is a float");
+            }
+        }
+    }
+}
+
+/// The two pixels between which a pixel lies along an axis.
+struct Neighbors {
+    before: usize,
+    after: usize,
+    /// How far it lies from the first.
+    distance: f32,
+}
+
+impl Neighbors {
+    fn between(&self, before: f32, after: f32) -> f32 {
+        before + (after - before) * self.distance
+    }
+}
+
+/// Those of each of `to` pixels, which lie where `from` pixels do.
+fn neighbors(from: usize, to: usize) -> Vec<Neighbors> {
+    let (scale, last) = (from as f32 / to as f32, from - 1);
+    let neighbors = |i| {
+        let place = (i as f32 + 0.5) * scale - 0.5;
+        let [before, after] = [place.floor(), place.ceil()].map(|place| (place as usize).min(last));
+        Neighbors { before, after, distance: place - place.floor() }
+    };
+    (0..to).map(neighbors).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::data::{OwnedInput, OwnedTargets};
+
+    /// A folder of these files.
+    fn folder<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        folder
+    }
+
+    fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.into().write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn gray(pixel: u8) -> Vec<u8> {
+        encoded(GrayImage::from_pixel(1, 1, Luma([pixel])), ImageFormat::Png)
+    }
+
+    /// Ten black to white images of a pixel in two classes, of which pixel 0 to 4 are `even`.
+    fn ten() -> (TempDir, ImageFolder) {
+        let files = (0..10).map(|i| (format!("{}/{i}.png", if i < 5 { "even" } else { "odd" }), gray(i)));
+        let files: Vec<_> = files.collect();
+        let folder = folder(files.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())));
+        let images = ImageFolder::new(&folder).unwrap().color_mode(ColorMode::Grayscale).image_size((1, 1));
+        (folder, images)
+    }
+
+    fn batch(images: &ImageFolder) -> Result<(Tensor, Vec<usize>)> {
+        let batch = Dataset::<f32>::batches(images, 0).next().unwrap()?;
+        let (OwnedInput::Values(x), OwnedTargets::Labels(y)) = (batch.x, batch.y) else { panic!("images and labels") };
+        Ok((x, y.iter().collect()))
+    }
+
+    /// The pixels of all batches of an epoch.
+    fn pixels(images: &ImageFolder, epoch: usize) -> Vec<f32> {
+        let pixels = |batch: Result<Batch>| match batch.unwrap().x {
+            OwnedInput::Values(x) => x.into_data(),
+            OwnedInput::Bytes(_) => panic!("numbers"),
+        };
+        images.batches(epoch).flat_map(pixels).collect()
+    }
+
+    #[test]
+    fn classes_are_the_sorted_sub_folders() {
+        let files =
+            ["b/2.PNG", "b/1.png", "b/deep/0.png", "a b/3.png", ".hidden/4.png", "b/.5.png", "6.png", "b/7.txt"];
+        let folder = folder(files.map(|name| (name, gray(name.bytes().find(u8::is_ascii_digit).unwrap()))));
+        fs::create_dir(folder.path().join("empty")).unwrap();
+        let images = ImageFolder::new(&folder).unwrap().shuffle(false).image_size((1, 1));
+        assert_eq!((images.class_names(), images.samples()), (&["a b", "b", "empty"].map(String::from)[..], 4));
+        let (x, y) = batch(&images).unwrap();
+        let digits: Vec<f32> = x.data().iter().step_by(3).map(|pixel| pixel - f32::from(b'0')).collect();
+        assert_eq!((x.shape(), digits, y), ([4, 1, 1, 3].into(), vec![3.0, 1.0, 2.0, 0.0], vec![0, 1, 1, 1]));
+    }
+
+    #[test]
+    fn formats_and_colors() {
+        let color = RgbImage::from_pixel(2, 1, Rgb([200, 100, 50]));
+        let alpha = RgbaImage::from_pixel(2, 1, Rgba([200, 100, 50, 7]));
+        let folder = folder([
+            ("c/0.png", encoded(color.clone(), ImageFormat::Png)),
+            ("c/1.png", encoded(alpha, ImageFormat::Png)),
+            ("c/2.ppm", encoded(color.clone(), ImageFormat::Pnm)),
+            // The content tells the format.
+            ("c/3.jpg", encoded(color.clone(), ImageFormat::Png)),
+            ("c/4.jpeg", encoded(color, ImageFormat::Jpeg)),
+        ]);
+        let images = ImageFolder::new(&folder).unwrap().shuffle(false).image_size((1, 2));
+        let (x, _) = batch(&images).unwrap();
+        assert_eq!(x.shape(), [5, 1, 2, 3].into());
+        let (exact, jpeg) = x.data().split_at(4 * 6);
+        assert!(exact.chunks(3).all(|pixel| pixel == [200.0, 100.0, 50.0]), "{exact:?}");
+        for pixel in jpeg.chunks(3) {
+            assert!(pixel.iter().zip([200.0, 100.0, 50.0]).all(|(a, b)| (a - b).abs() <= 2.0), "{pixel:?}");
+        }
+        // 0.2126 r + 0.7152 g + 0.0722 b = 117.65
+        let (x, _) = batch(&images.color_mode(ColorMode::Grayscale)).unwrap();
+        assert_eq!((x.shape(), &x.data()[..8]), ([5, 1, 2, 1].into(), &[118.0; 8][..]));
+    }
+
+    /// The results of `tf.image.resize(image, size, method="bilinear")` of TensorFlow 2.21, channel 1.
+    #[test]
+    fn resizes_as_tensorflow() {
+        let (h, w, c) = (5, 4, 3);
+        let image = Tensor::from_fn([h, w, c], |[y, x, k]| ((y * 37 + x * 91 + k * 53 + y * x * 17) % 256) as u8);
+        let resized = |size: (usize, usize)| {
+            let mut to = vec![0.0_f32; size.0 * size.1 * c];
+            resize(image.data(), (h, w), &mut to, size);
+            to.into_iter().skip(1).step_by(c).collect::<Vec<f32>>()
+        };
+        let shrunk = [113.666_664, 136.333_33, 189.5, 183.5, 137.333_33, 102.666_67];
+        assert_eq!(resized((3, 2)), shrunk);
+        let widened = [57.625, 90.883_934, 144.098_22, 181.3125, 202.526_76, 127.741_05, 81.0];
+        assert_eq!(resized((4, 7))[..7], widened);
+        let same: Vec<f32> = image.data().iter().skip(1).step_by(c).map(|&pixel| pixel.into()).collect();
+        assert_eq!(resized((h, w)), same);
+    }
+
+    #[test]
+    fn an_epoch_has_all_images_in_an_order_of_its_own() {
+        let (_folder, images) = ten();
+        let images = images.batch_size(4);
+        assert_eq!(Dataset::<f32>::num_batches(&images), Some(3));
+        let (first, second) = (pixels(&images, 0), pixels(&images, 1));
+        assert_ne!(first, second);
+        assert_eq!((&first, &second), (&pixels(&images, 0), &pixels(&images, 1)));
+        assert_ne!(first, pixels(&images.clone().seed(1), 0));
+        let sorted = pixels(&images.shuffle(false), 0);
+        assert_eq!(sorted, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+    }
+
+    #[test]
+    fn a_split_has_each_image_on_one_side() {
+        let (_folder, images) = ten();
+        let (train, validation) = images.clone().validation_split(0.39).unwrap();
+        assert_eq!((train.samples(), validation.samples()), (7, 3));
+        let mut all = [pixels(&train, 0), pixels(&validation, 0)].concat();
+        all.sort_unstable_by(f32::total_cmp);
+        assert_eq!(all, pixels(&images.clone().shuffle(false), 0));
+        let (_, again) = images.clone().validation_split(0.39).unwrap();
+        let (_, other) = images.clone().seed(1).validation_split(0.39).unwrap();
+        assert_eq!(pixels(&again, 0), pixels(&validation, 0));
+        assert_ne!(pixels(&other, 0), pixels(&validation, 0));
+        for fraction in [0.0, 1.0, -0.1, f64::NAN, 0.05] {
+            let error = images.clone().validation_split(fraction).unwrap_err().to_string();
+            assert!(error.starts_with("ImageFolder: validation_split: ") && error.contains("0"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_images_is_an_error_that_names_it() {
+        let message = |folder: &Path| ImageFolder::new(folder).unwrap_err().to_string();
+        let folder = folder([("a.png", gray(0))]);
+        let name = folder.path().display().to_string();
+        assert!(message(&folder.path().join("missing")).starts_with(&format!("{name}/missing: ")));
+        assert!(message(folder.path()).starts_with(&format!("{name}: there is no sub-folder")));
+        fs::create_dir(folder.path().join("a")).unwrap();
+        assert!(message(folder.path()).starts_with(&format!("{name}: there is no image in the 1 sub-folders")));
+    }
+
+    #[test]
+    fn a_file_that_is_no_image_is_an_error_that_names_it() {
+        let whole = encoded(RgbImage::new(40, 40), ImageFormat::Png);
+        for (broken, words) in [
+            (b"not an image".to_vec(), "cannot be decoded"),
+            (whole[..whole.len() / 2].to_vec(), "cannot be decoded"),
+            (Vec::new(), "cannot be decoded"),
+            // 120 GB for the price of 20 bytes.
+            (b"P6 200000 200000 255\n".to_vec(), "larger than 256 MiB"),
+        ] {
+            let folder = folder([("a/good.png", gray(0)), ("a/bad.png", broken), ("a/worse.png", Vec::new())]);
+            let images = ImageFolder::new(&folder).unwrap().shuffle(false);
+            let error = batch(&images).unwrap_err().to_string();
+            // The files are sorted, and the first one that fails is named.
+            let path = folder.path().join("a/bad.png").display().to_string();
+            assert!(error.starts_with(&path) && error.contains(words), "{error}");
+        }
+        let (folder, images) = ten();
+        fs::remove_file(folder.path().join("odd/7.png")).unwrap();
+        let error = batch(&images).unwrap_err();
+        assert!(matches!(&error, Error::Io { path, .. } if path.ends_with("odd/7.png")), "{error}");
+    }
+
+    #[test]
+    fn a_file_larger_than_the_limit_is_not_read() {
+        let (folder, images) = ten();
+        let file = fs::OpenOptions::new().write(true).open(folder.path().join("odd/7.png")).unwrap();
+        file.set_len(MAX_BYTES + 1).unwrap();
+        let error = batch(&images).unwrap_err().to_string();
+        assert!(error.contains("7.png: the image is larger than 256 MiB"), "{error}");
+    }
+
+    #[test]
+    fn arguments_out_of_range_are_errors() {
+        let (_folder, images) = ten();
+        let message = |images: ImageFolder| batch(&images).unwrap_err().to_string();
+        assert_eq!(
+            message(images.clone().image_size((0, 3))),
+            "ImageFolder: image_size (0, 3): expected at least 1 by 1"
+        );
+        let error = message(images.clone().image_size((1 << 40, 1 << 40)));
+        assert!(error.contains("no memory for a batch of 10 such images"), "{error}");
+        assert_eq!(message(images.batch_size(0)), "ImageFolder: batch_size must be at least 1, got 0");
+    }
+}
