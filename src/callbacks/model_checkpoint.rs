@@ -213,7 +213,7 @@ mod tests {
         let files = files(&folder);
         assert_eq!(files.len(), 2, "{files:?}");
         assert!(files[0].starts_with("001-1-") && files[1].starts_with("002-2-"), "{files:?}");
-        assert_eq!(formatted(3.14159, ".2f").unwrap(), "3.14");
+        assert_eq!(formatted(2.34567, ".2f").unwrap(), "2.35");
         assert_eq!(formatted(7.0, "3d").unwrap(), "  7");
         assert_eq!(formatted(7.0, "2x"), None);
     }

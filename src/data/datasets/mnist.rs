@@ -46,7 +46,7 @@ const fn sum(bytes: u64, sha256: &'static str) -> Sum {
 /// ```
 ///
 /// # Errors
-/// [`Error::DatasetNotFound`] when the files are nowhere; it tells how to get them. Otherwise those of [`load_from`].
+/// [`Error::DatasetNotFound`](crate::Error::DatasetNotFound) when the files are nowhere; it tells how to get them. Otherwise those of [`load_from`].
 pub fn load() -> Result<(Split, Split)> {
     load_from(MNIST.locate()?)
 }
@@ -54,8 +54,8 @@ pub fn load() -> Result<(Split, Split)> {
 /// As [`load`], from the four files in `folder`. They may hold fewer or more images, as long as these are 28 x 28.
 ///
 /// # Errors
-/// [`Error::DatasetNotFound`] when a file is missing; [`Error::Format`] when one is damaged, when images are not 28 x
-/// 28, a label is not below 10, or there are not as many labels as images; [`Error::Io`] when one cannot be read.
+/// [`Error::DatasetNotFound`](crate::Error::DatasetNotFound) when a file is missing; [`Error::Format`](crate::Error::Format) when one is damaged, when images are not 28 x
+/// 28, a label is not below 10, or there are not as many labels as images; [`Error::Io`](crate::Error::Io) when one cannot be read.
 pub fn load_from(folder: impl AsRef<Path>) -> Result<(Split, Split)> {
     idx_images::read(&MNIST, folder.as_ref())
 }
