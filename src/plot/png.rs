@@ -188,7 +188,7 @@ pub(super) mod tests {
         let mut canvas = Canvas::new(10.0, 6.0);
         canvas.rect((1.0, 1.0), (2.0, 2.0), red);
         canvas.line([(4.0, 2.0), (8.0, 2.0)], 2.0, blue);
-        canvas.image(Image { width: 2, height: 1, pixels: vec![red, blue] }, (0.0, 4.0), (4.0, 2.0));
+        canvas.image(Image { width: 2, height: 2, pixels: vec![red, blue, blue, red] }, (0.0, 4.0), (4.0, 2.0));
         // What lies outside is cut off.
         canvas.rect((9.0, -3.0), (30.0, 5.0), red);
         let (width, height, rgb) = decode(&draw(&canvas));
@@ -196,7 +196,7 @@ pub(super) mod tests {
         assert_eq!((width, height), (20, 12));
         assert_eq!([at(1, 3), at(2, 3), at(5, 5), at(6, 5)], [[255; 3], red, red, [255; 3]]);
         assert_eq!([at(8, 1), at(8, 2), at(15, 5), at(16, 5)], [[255; 3], blue, blue, [255; 3]]);
-        assert_eq!([at(3, 8), at(4, 8), at(7, 11), at(8, 11)], [red, blue, blue, [255; 3]]);
+        assert_eq!([at(3, 9), at(4, 9), at(3, 10), at(7, 11), at(8, 11)], [red, blue, blue, red, [255; 3]]);
         assert_eq!([at(17, 0), at(18, 0), at(19, 3), at(19, 4)], [[255; 3], red, red, [255; 3]]);
     }
 }
