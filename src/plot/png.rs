@@ -1,9 +1,7 @@
 //! A canvas as a PNG, two dots a pixel.
 
-use std::io::Write;
-
 use ab_glyph_rasterizer::{Rasterizer, point};
-use flate2::{Compression, Crc, write::ZlibEncoder};
+use png::{ColorType, Compression, Encoder, Filter};
 
 use super::{
     canvas::{Anchor, Canvas, Color, Image, Point, Shape, Text, WHITE},
@@ -133,25 +131,13 @@ fn circle((x, y): Point, radius: f64) -> Vec<Point> {
 
 /// The file of an image of 8 bits for each of red, green and blue; see <https://www.w3.org/TR/png>.
 pub(super) fn encode(width: usize, height: usize, rgb: &[u8]) -> Vec<u8> {
-    let mut header = Vec::from([width, height].map(|side| (side as u32).to_be_bytes()).as_flattened());
-    header.extend([8, 2, 0, 0, 0]);
-    let mut data = ZlibEncoder::new(Vec::new(), Compression::best());
-    for row in rgb.chunks_exact(3 * width) {
-        // Each row is as it is, type 0.
-        data.write_all(&[0]).and_then(|()| data.write_all(row)).expect("writing to memory");
-    }
-    let data = data.finish().expect("writing to memory");
-
-    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-    for (kind, content) in [(b"IHDR", &*header), (b"IDAT", &data), (b"IEND", &[])] {
-        file.extend((content.len() as u32).to_be_bytes());
-        let chunk = file.len();
-        file.extend(kind);
-        file.extend(content);
-        let mut crc = Crc::new();
-        crc.update(&file[chunk..]);
-        file.extend(crc.sum().to_be_bytes());
-    }
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(&mut file, width as u32, height as u32);
+    encoder.set_color(ColorType::Rgb);
+    encoder.set_compression(Compression::High);
+    encoder.set_filter(Filter::NoFilter);
+    let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(rgb));
+    written.expect("writing to memory");
     file
 }
 
