@@ -78,6 +78,14 @@ impl Shape {
         batch
     }
 
+    /// `(None, 28, 28, 1)`: how Keras writes the shape of a batch of any number of such samples.
+    pub(crate) fn to_string_with_batch(self) -> String {
+        match self.rank() {
+            0 => "(None,)".to_owned(),
+            _ => self.to_string().replacen('(', "(None, ", 1).replace(",)", ")"),
+        }
+    }
+
     /// The shape of one sample of a batch: all dimensions but the first. A scalar stays a scalar.
     pub fn sample(&self) -> Self {
         Shape::of(self.dims().get(1..).unwrap_or(&[]))

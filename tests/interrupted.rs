@@ -42,16 +42,20 @@ fn data() -> (Tensor, Labels) {
 
 const EPOCHS: usize = 6;
 
-/// All callbacks that know something; the last ends the training with an error before this step, counted over all epochs.
-fn options<'a>(folder: &Path, fails: Option<usize>) -> Fit<'a> {
+/// Ends the training with an error before this step, counted over all epochs.
+fn interrupt<'a>(before: Option<usize>) -> LambdaCallback<'a> {
     let mut step = 0;
-    let fail = LambdaCallback::new().on_train_batch_begin(move |_, _| {
+    LambdaCallback::new().on_train_batch_begin(move |_, _| {
         step += 1;
-        match fails {
-            Some(fails) if step > fails => Err(Error::Data { place: "test".into(), message: "interrupted".into() }),
+        match before {
+            Some(before) if step > before => Err(Error::Data { place: "test".into(), message: "interrupted".into() }),
             _ => Ok(()),
         }
-    });
+    })
+}
+
+/// All callbacks that know something, and at last [`interrupt`].
+fn options<'a>(folder: &Path, fails: Option<usize>) -> Fit<'a> {
     Fit::new()
         .epochs(EPOCHS)
         .batch_size(16)
@@ -62,7 +66,7 @@ fn options<'a>(folder: &Path, fails: Option<usize>) -> Fit<'a> {
         .callback(EarlyStopping::new().patience(2).restore_best_weights(true))
         .callback(ReduceLROnPlateau::new().patience(1).factor(0.5))
         .callback(BackupAndRestore::new(folder.join("backup")).every_batches(2))
-        .callback(fail)
+        .callback(interrupt(fails))
 }
 
 /// Trains, or goes on, and says what that leaves: the weights, the figures of all epochs, the rate, and the log.
@@ -146,18 +150,10 @@ fn a_dataset_goes_on_in_the_middle_of_an_epoch() {
     let train = |path: &Path, fails: Option<usize>| {
         let (x, y) = data();
         let dataset = TensorDataset::new(&x, &y).unwrap().batch_size(16).seed(3);
-        let mut step = 0;
-        let fail = LambdaCallback::new().on_train_batch_begin(move |_, _| {
-            step += 1;
-            match fails {
-                Some(fails) if step > fails => Err(Error::Data { place: "test".into(), message: "interrupted".into() }),
-                _ => Ok(()),
-            }
-        });
         let backup = BackupAndRestore::new(path.join("backup")).every_batches(1);
         let mut model = model();
         model
-            .fit_dataset(&dataset, Fit::new().epochs(2).verbose(0).callback(backup).callback(fail))
+            .fit_dataset(&dataset, Fit::new().epochs(2).verbose(0).callback(backup).callback(interrupt(fails)))
             .map(|_| model.params().to_vec())
     };
     let whole = train(folder().path(), None).unwrap();

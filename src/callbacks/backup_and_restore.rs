@@ -59,9 +59,9 @@ impl BackupAndRestore {
         self
     }
 
-    /// Whether the training is to be saved after this many batches of an epoch.
+    /// Whether the training is to be saved after this many batches of an epoch, 0 between two epochs.
     pub(crate) fn is_due(&self, batches: usize) -> bool {
-        self.every_batches.is_some_and(|n| batches.is_multiple_of(n))
+        batches == 0 || self.every_batches.is_some_and(|n| batches.is_multiple_of(n))
     }
 
     /// The training that was interrupted, if one was.

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::{Callback, CallbackState, Training};
+use super::{Callback, CallbackState, Training, number};
 use crate::{Error, Result, Scalar, model::Epoch};
 
 /// Writes the figures of each epoch to a file of comma-separated values, `keras.callbacks.CSVLogger`: a line of the columns' names, and
@@ -98,7 +98,7 @@ impl<T: Scalar> Callback<T> for CSVLogger {
 
     /// Takes away the lines of epochs that come again.
     fn set_state(&mut self, _: &mut Training<T>, state: &CallbackState) -> Result<()> {
-        let len = state.get("bytes").and_then(|list| list.first().copied()).unwrap_or(f64::INFINITY);
+        let len = number(state, "bytes").unwrap_or(f64::INFINITY);
         let file = OpenOptions::new().write(true).open(&self.path);
         file.and_then(|file| if file.metadata()?.len() as f64 > len { file.set_len(len as u64) } else { Ok(()) })
             .map_err(|error| Error::io(&self.path, error))

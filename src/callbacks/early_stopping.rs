@@ -1,6 +1,6 @@
 //! [`EarlyStopping`].
 
-use super::{Callback, CallbackState, Mode, Training, monitor::Monitor};
+use super::{Callback, CallbackState, Mode, Training, count, monitor::Monitor, number};
 use crate::{Result, Scalar, model::Epoch};
 
 /// Ends a training when a figure has stopped becoming better, `keras.callbacks.EarlyStopping`.
@@ -145,12 +145,10 @@ impl<T: Scalar> Callback<T> for EarlyStopping<T> {
     }
 
     fn set_state(&mut self, training: &mut Training<T>, state: &CallbackState) -> Result<()> {
-        let number = |name| state.get(name).and_then(|list| list.first().copied());
-        let count = |name| number(name).map(|number| number as usize);
-        self.wait = count("wait").unwrap_or(0);
-        self.monitor.best = number("best");
-        self.best_epoch = count("best_epoch");
-        self.stopped_epoch = count("stopped_epoch");
+        self.wait = count(state, "wait").unwrap_or(0);
+        self.monitor.best = number(state, "best");
+        self.best_epoch = count(state, "best_epoch");
+        self.stopped_epoch = count(state, "stopped_epoch");
         let weights = state.get("best_weights").filter(|weights| weights.len() == training.model().count_params());
         self.best_weights = weights.map(|weights| weights.iter().map(|&weight| T::of(weight)).collect());
         Ok(())

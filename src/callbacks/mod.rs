@@ -121,6 +121,16 @@ pub trait Callback<T = f32>: Send {
 /// What a callback knows, as named lists of numbers.
 pub type CallbackState = BTreeMap<String, Vec<f64>>;
 
+/// The first number of a list, if the state has it.
+fn number(state: &CallbackState, name: &str) -> Option<f64> {
+    state.get(name)?.first().copied()
+}
+
+/// The same as a whole number.
+fn count(state: &CallbackState, name: &str) -> Option<usize> {
+    number(state, name).map(|number| number as usize)
+}
+
 /// A callback that is looked at after the training is given by reference.
 impl<T, C: Callback<T> + ?Sized> Callback<T> for &mut C {
     fn on_train_begin(&mut self, training: &mut Training<T>) -> Result<()> {

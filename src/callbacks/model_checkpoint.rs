@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Callback, CallbackState, Mode, Training, monitor::Monitor};
+use super::{Callback, CallbackState, Mode, Training, count, monitor::Monitor, number};
 use crate::{Error, Result, Scalar, Score, model::Epoch};
 
 /// Saves the weights while the model trains, after each epoch or when a figure has become better: `keras.callbacks.ModelCheckpoint`.
@@ -184,9 +184,8 @@ impl<T: Scalar> Callback<T> for ModelCheckpoint {
     }
 
     fn set_state(&mut self, _: &mut Training<T>, state: &CallbackState) -> Result<()> {
-        let number = |name| state.get(name).and_then(|list| list.first().copied());
-        self.monitor.best = number("best");
-        self.epoch = number("epoch").map_or(0, |epoch| epoch as usize);
+        self.monitor.best = number(state, "best");
+        self.epoch = count(state, "epoch").unwrap_or(0);
         Ok(())
     }
 }

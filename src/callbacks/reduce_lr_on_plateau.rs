@@ -1,6 +1,6 @@
 //! [`ReduceLROnPlateau`].
 
-use super::{Callback, CallbackState, Mode, Training, monitor::Monitor};
+use super::{Callback, CallbackState, Mode, Training, count, monitor::Monitor, number};
 use crate::{Error, Result, Scalar, model::Epoch};
 
 /// Lowers the learning rate when a figure has stopped becoming better, `keras.callbacks.ReduceLROnPlateau`: after `patience` epochs
@@ -134,10 +134,9 @@ impl<T: Scalar> Callback<T> for ReduceLROnPlateau {
     }
 
     fn set_state(&mut self, _: &mut Training<T>, state: &CallbackState) -> Result<()> {
-        let number = |name| state.get(name).and_then(|list| list.first().copied());
-        let count = |name| number(name).map_or(0, |number| number as usize);
-        (self.wait, self.cooling) = (count("wait"), count("cooling"));
-        self.monitor.best = number("best");
+        self.wait = count(state, "wait").unwrap_or(0);
+        self.cooling = count(state, "cooling").unwrap_or(0);
+        self.monitor.best = number(state, "best");
         Ok(())
     }
 }

@@ -41,19 +41,18 @@ impl Point {
 
 /// What a training and the one that goes on with it must have in common, besides the model.
 pub(super) struct Run<'a> {
-    pub plan: &'a Plan,
     pub seed: u64,
     pub objective: &'a Objective,
 }
 
 impl Run<'_> {
     /// In the words of an error.
-    fn describe<T: Scalar>(&self, model: &Model<T>, callbacks: usize) -> [(&'static str, String); 6] {
+    fn describe<T: Scalar>(&self, plan: &Plan, model: &Model<T>, callbacks: usize) -> [(&'static str, String); 6] {
         let optimizer = model.compiled("fit").map_or("none", |compiled| compiled.optimizer.name());
         [
             ("seed", self.seed.to_string()),
-            ("steps of an epoch", self.plan.steps.map_or("unknown".to_owned(), |steps| steps.to_string())),
-            ("figures", self.plan.monitors.join(", ")),
+            ("steps of an epoch", plan.steps.map_or("unknown".to_owned(), |steps| steps.to_string())),
+            ("figures", plan.monitors.join(", ")),
             ("optimizer", optimizer.to_owned()),
             ("callbacks", callbacks.to_string()),
             ("precision", size_of::<T>().to_string()),
@@ -79,7 +78,13 @@ const RATE: &str = "optimizer learning rate";
 const COUNTS: [&str; 5] = ["epoch", "step", "stopped", "optimizer steps", "optimizer epochs"];
 
 /// All that a training consists of, between two steps.
-pub(super) fn archive<T: Scalar>(run: &Run, model: &Model<T>, point: &Point, callbacks: &[CallbackState]) -> Archive {
+pub(super) fn archive<T: Scalar>(
+    run: &Run,
+    plan: &Plan,
+    model: &Model<T>,
+    point: &Point,
+    callbacks: &[CallbackState],
+) -> Archive {
     let mut archive = Archive::default();
     weights::add_weights(model, &mut archive);
     let state = model.optimizer_state().expect("a model in training is compiled");
@@ -87,7 +92,7 @@ pub(super) fn archive<T: Scalar>(run: &Run, model: &Model<T>, point: &Point, cal
     let epochs = state.epochs - usize::from(point.step > 0);
     let counts = [point.epoch as u64, point.step as u64, point.stopped.into(), state.steps, epochs as u64];
     let Archive { strings, arrays } = &mut archive;
-    let described = run.describe(model, callbacks.len()).map(|(name, value)| (name.to_owned(), value));
+    let described = run.describe(plan, model, callbacks.len()).map(|(name, value)| (name.to_owned(), value));
     strings.extend(described);
     strings.extend(COUNTS.into_iter().zip(counts).map(|(name, count)| (name.to_owned(), count.to_string())));
     if let Some(rate) = state.learning_rate {
@@ -133,8 +138,7 @@ impl Checkpoint {
         model: &mut Model<T>,
         callbacks: &mut Callbacks<T>,
     ) -> Result<Point> {
-        let states = self.callback_states(callbacks.states().len());
-        for (name, now) in run.describe(model, states.len()) {
+        for (name, now) in run.describe(&callbacks.plan, model, callbacks.count()) {
             let saved = self.archive.strings.get(name).map_or("none", |saved| saved);
             if saved != now {
                 return Err(self.error(format!(
@@ -166,7 +170,7 @@ impl Checkpoint {
         model.set_params(&params);
         model.history.epochs = history;
         callbacks.stop = point.stopped;
-        callbacks.set_states(model, run.plan, &states)?;
+        callbacks.set_states(model, &self.callback_states(callbacks.count()))?;
         Ok(point)
     }
 

@@ -157,15 +157,16 @@ impl<T: Scalar> Model<T> {
         for warning in &warnings {
             progress.warn(warning);
         }
-        let mut callbacks = Callbacks::new(options.callbacks);
+        let plan = Plan { epochs, steps, monitors: objective.monitors(validation.is_some()), resumes: false };
+        let mut callbacks = Callbacks { callbacks: options.callbacks, plan, stop: false };
         let saved = callbacks.backup().map(|backup| backup.read()).transpose()?.flatten();
-        let plan = Plan { epochs, steps, monitors: objective.monitors(validation.is_some()), resumes: saved.is_some() };
-        let run = Run { plan: &plan, seed: options.seed, objective };
+        callbacks.plan.resumes = saved.is_some();
+        let run = Run { seed: options.seed, objective };
 
         // From here on a thread of the pool: for any other, each parallel loop has to wake the pool up and wait for it.
         rayon::scope(|_| {
             self.history = History { epochs: Vec::new(), warnings };
-            callbacks.call(self, &plan, |callback, training| callback.on_train_begin(training))?;
+            callbacks.call(self, |callback, training| callback.on_train_begin(training))?;
             let mut point = match saved {
                 Some(saved) => saved.restore(&run, self, &mut callbacks)?,
                 None => Point::new(0, objective, false),
@@ -176,16 +177,14 @@ impl<T: Scalar> Model<T> {
                 let place = format!("{method}: epoch {}", epoch + 1);
                 progress.epoch_begins(epoch);
                 if point.step == 0 {
-                    callbacks
-                        .call(trainer.model, &plan, |callback, training| callback.on_epoch_begin(training, epoch))?;
+                    callbacks.call(trainer.model, |callback, training| callback.on_epoch_begin(training, epoch))?;
                 }
                 let skipped = if point.stopped { usize::MAX } else { point.step };
                 let (time_before, mut not_finite) = (point.time, None);
                 source.epoch(&place, objective, &mut trainer, skipped, |trainer, samples, indices| {
                     let Point { step, sums, time, .. } = &mut point;
-                    callbacks.call(trainer.model, &plan, |callback, training| {
-                        callback.on_train_batch_begin(training, *step)
-                    })?;
+                    callbacks
+                        .call(trainer.model, |callback, training| callback.on_train_batch_begin(training, *step))?;
                     if let Err(what) = trainer.step(objective, samples, indices, sums) {
                         let error = Error::NotFinite { what, epoch: epoch + 1, step: *step + 1 };
                         if !callbacks.terminate_on_nan() {
@@ -196,15 +195,13 @@ impl<T: Scalar> Model<T> {
                     }
                     progress.step_done(|| objective.means(sums));
                     let logs = if callbacks.need_batch_logs() { objective.means(sums) } else { Score::default() };
-                    callbacks.call(trainer.model, &plan, |callback, training| {
+                    callbacks.call(trainer.model, |callback, training| {
                         callback.on_train_batch_end(training, *step, &logs)
                     })?;
                     *step += 1;
                     *time = time_before + start.elapsed();
                     point.stopped = callbacks.stop;
-                    if callbacks.backup().is_some_and(|backup| backup.is_due(point.step)) {
-                        callbacks.save(&run, trainer.model, &point)?;
-                    }
+                    callbacks.save(&run, trainer.model, &point)?;
                     Ok(if callbacks.stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
                 })?;
                 if let Some(warning) = not_finite {
@@ -215,31 +212,28 @@ impl<T: Scalar> Model<T> {
                 let train = objective.means(&point.sums);
                 let validation = match validation {
                     Some(validation) => {
-                        callbacks.call(trainer.model, &plan, |callback, training| callback.on_test_begin(training))?;
+                        callbacks.call(trainer.model, |callback, training| callback.on_test_begin(training))?;
                         let place = format!("{place}, validation_dataset");
                         let score = validation.score(&place, objective, trainer.model)?;
-                        callbacks
-                            .call(trainer.model, &plan, |callback, training| callback.on_test_end(training, &score))?;
+                        callbacks.call(trainer.model, |callback, training| callback.on_test_end(training, &score))?;
                         Some(score)
                     }
                     None => None,
                 };
                 let result = Epoch { train, validation, time: time_before + start.elapsed() };
                 progress.epoch_ends(epoch, &result);
-                let called = callbacks
-                    .call(trainer.model, &plan, |callback, training| callback.on_epoch_end(training, epoch, &result));
+                let called =
+                    callbacks.call(trainer.model, |callback, training| callback.on_epoch_end(training, epoch, &result));
                 trainer.model.history.epochs.push(result);
                 called?;
                 point = Point::new(epoch + 1, objective, callbacks.stop);
-                if callbacks.backup().is_some() {
-                    callbacks.save(&run, trainer.model, &point)?;
-                }
+                callbacks.save(&run, trainer.model, &point)?;
             }
             if epochs > 0 {
                 trainer.finish();
             }
             progress.train_ends(&trainer.model.history);
-            callbacks.call(trainer.model, &plan, |callback, training| callback.on_train_end(training))?;
+            callbacks.call(trainer.model, |callback, training| callback.on_train_end(training))?;
             callbacks.backup().map_or(Ok(()), BackupAndRestore::end)?;
             Ok(trainer.model.history.clone())
         })
@@ -249,13 +243,14 @@ impl<T: Scalar> Model<T> {
 /// The callbacks of a training.
 pub(super) struct Callbacks<'a, T> {
     callbacks: Vec<Box<dyn Callback<T> + 'a>>,
+    pub plan: Plan,
     /// Whether one has asked to stop.
     pub stop: bool,
 }
 
-impl<'a, T: Scalar> Callbacks<'a, T> {
-    fn new(callbacks: Vec<Box<dyn Callback<T> + 'a>>) -> Self {
-        Callbacks { callbacks, stop: false }
+impl<T: Scalar> Callbacks<'_, T> {
+    pub fn count(&self) -> usize {
+        self.callbacks.len()
     }
 
     fn need_batch_logs(&self) -> bool {
@@ -271,29 +266,28 @@ impl<'a, T: Scalar> Callbacks<'a, T> {
         self.callbacks.iter().find_map(|callback| callback.backup())
     }
 
+    /// Saves the training, if that is due at this point.
     fn save(&self, run: &Run, model: &Model<T>, point: &Point) -> Result<()> {
-        let backup = self.backup().expect("a training that is saved has a place for it");
-        backup.write(&checkpoint::archive(run, model, point, &self.states()))
-    }
-
-    pub fn states(&self) -> Vec<CallbackState> {
-        self.callbacks.iter().map(|callback| callback.state()).collect()
+        let Some(backup) = self.backup().filter(|backup| backup.is_due(point.step)) else {
+            return Ok(());
+        };
+        let states: Vec<CallbackState> = self.callbacks.iter().map(|callback| callback.state()).collect();
+        backup.write(&checkpoint::archive(run, &self.plan, model, point, &states))
     }
 
     /// Each goes on from its state.
-    pub fn set_states(&mut self, model: &mut Model<T>, plan: &Plan, states: &[CallbackState]) -> Result<()> {
+    pub fn set_states(&mut self, model: &mut Model<T>, states: &[CallbackState]) -> Result<()> {
         let mut states = states.iter();
-        self.call(model, plan, |callback, training| callback.set_state(training, states.next().expect("a state each")))
+        self.call(model, |callback, training| callback.set_state(training, states.next().expect("a state each")))
     }
 
     /// Calls a method of each, in their order.
     fn call(
         &mut self,
         model: &mut Model<T>,
-        plan: &Plan,
         mut method: impl FnMut(&mut dyn Callback<T>, &mut Training<T>) -> Result<()>,
     ) -> Result<()> {
-        let Callbacks { callbacks, stop } = self;
+        let Callbacks { callbacks, plan, stop } = self;
         let mut training = Training { model, plan, stop };
         callbacks.iter_mut().try_for_each(|callback| method(&mut **callback, &mut training))
     }

@@ -15,7 +15,7 @@ pub(crate) struct LayerInfo {
 /// A layer of a built model.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerRef<'a, T = f32> {
-    pub(super) index: usize,
+    pub(crate) index: usize,
     pub(super) model: &'a Model<T>,
 }
 

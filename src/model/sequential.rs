@@ -61,6 +61,13 @@ pub(crate) struct Planned {
     pub rate: f64,
 }
 
+impl Planned {
+    /// Those of a layer that was taken from a model.
+    pub fn weights(&self) -> &[Tensor<f64>] {
+        self.taken.as_ref().map_or(&[], |(_, weights)| weights)
+    }
+}
+
 impl Sequential {
     /// A model without layers for samples of shape `input` (without the batch).
     pub fn new(input: impl Into<Shape>) -> Self {

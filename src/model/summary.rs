@@ -80,11 +80,7 @@ impl<T: Scalar> Model<T> {
 /// The rows of a layer: two where name and kind do not fit in one.
 fn layer_rows<T: Scalar>(layer: LayerRef<T>) -> String {
     let (name, class) = (layer.name(), format!("({})", layer.class_name()));
-    let shape = layer.output_shape().to_string();
-    let shape = match layer.output_shape().rank() {
-        0 => "(None,)".to_owned(),
-        _ => shape.replacen('(', "(None, ", 1).replace(",)", ")"),
-    };
+    let shape = layer.output_shape().to_string_with_batch();
     let count = grouped(layer.count_params());
     let first = format!("{name} {class}");
     if first.chars().count() <= WIDTHS[0] {

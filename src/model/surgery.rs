@@ -75,17 +75,15 @@ impl<T: Scalar> Model<T> {
     pub fn fold_batch_norm(&self) -> Result<Model<T>> {
         let mut folded: Vec<Planned> = Vec::new();
         for (i, layer) in self.planned().enumerate() {
-            let weights = |layer: &Planned| layer.taken.as_ref().map_or(Vec::new(), |(_, weights)| weights.clone());
-            let affine = layer.config.channel_affine(self.graph.input_of(i), &weights(&layer));
+            let affine = layer.config.channel_affine(self.graph.input_of(i), layer.weights());
             let last = folded.last_mut().zip(affine);
-            match last.and_then(|(last, affine)| Some((last.config.absorb(&weights(last), &affine)?, last))) {
+            match last.and_then(|(last, affine)| Some((last.config.absorb(last.weights(), &affine)?, last))) {
                 Some(((config, weights), last)) => {
+                    let (name, taken) = last.taken.as_mut().expect("a layer of a model has its weights");
                     if weights.iter().flat_map(|weight| weight.data()).any(|&weight| !T::of(weight).is_finite()) {
-                        let (name, _) = layer.taken.expect("a layer of a model has a name");
                         return Err(Error::data("fold_batch_norm", format!("{name} has weights that overflow")));
                     }
-                    last.config = config;
-                    last.taken.as_mut().expect("a layer of a model has weights").1 = weights;
+                    (last.config, *taken) = (config, weights);
                 }
                 None => folded.push(layer),
             }

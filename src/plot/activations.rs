@@ -47,8 +47,7 @@ pub fn activations<'a, T: Scalar>(
         Input::Values(x) => Input::Values(View::new(input.batch(1), x.data)),
         Input::Bytes(x) => Input::Bytes(View::new(input.batch(1), x.data)),
     };
-    let index = model.layers().position(|other| other.name() == layer.name()).expect("the layer is one of the model's");
-    let y = model.slice(..=index)?.predict(x)?;
+    let y = model.slice(..=layer.index)?.predict(x)?;
     let (height, width, channels) = match *layer.output_shape().dims() {
         [] => (1, 1, 1),
         [channels] => (1, 1, channels),

@@ -51,7 +51,7 @@ fn svg<T: Scalar>(model: &Model<T>) -> String {
     let row = |name: &str, class: &str, shape: Shape, params: usize, frozen: bool| Row {
         name: name.to_owned(),
         class: class.to_owned(),
-        shape: batch(shape),
+        shape: shape.to_string_with_batch(),
         params: if params > 0 { format!("{params} params") } else { String::new() },
         frozen,
     };
@@ -115,10 +115,4 @@ fn arrow(svg: &mut String, x: usize, from: usize, to: usize) {
          <path d=\"M{left} {neck}H{right}L{x} {to}Z\" fill=\"#555555\"/>"
     )
     .expect("writing to a string");
-}
-
-/// `(None, 28, 28, 1)`, as Keras writes the shape of a batch.
-fn batch(shape: Shape) -> String {
-    let dims: Vec<_> = shape.dims().iter().map(usize::to_string).collect();
-    if dims.is_empty() { "(None,)".to_owned() } else { format!("(None, {})", dims.join(", ")) }
 }

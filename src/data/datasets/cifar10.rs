@@ -29,11 +29,7 @@ const CIFAR10: Source<6> = Source {
     mirrors: &["https://www.cs.toronto.edu/~kriz"],
     download: Download::Archive {
         name: "cifar-10-binary.tar.gz",
-        sum: Sum {
-            packed: true,
-            bytes: 170_052_171,
-            sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-        },
+        sum: Sum::packed(170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"),
     },
     script: None,
 };

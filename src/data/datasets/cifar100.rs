@@ -42,11 +42,7 @@ const CIFAR100: Source<2> = Source {
     mirrors: &["https://www.cs.toronto.edu/~kriz"],
     download: Download::Archive {
         name: "cifar-100-binary.tar.gz",
-        sum: Sum {
-            packed: true,
-            bytes: 168_513_733,
-            sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
-        },
+        sum: Sum::packed(168_513_733, "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"),
     },
     script: None,
 };

@@ -27,19 +27,15 @@ const FASHION_MNIST: Source<4> = Source {
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",
     ],
     download: Download::Files([
-        sum(26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-        sum(29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-        sum(4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-        sum(5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+        Sum::packed(26_421_880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+        Sum::packed(29_515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+        Sum::packed(4_422_102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+        Sum::packed(5_148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
     ]),
     script: None,
 };
 
 /// That of a file as its authors packed it.
-const fn sum(bytes: u64, sha256: &'static str) -> Sum {
-    Sum { packed: true, bytes, sha256 }
-}
-
 /// The part to train on and the part to test on: images `[60000, 28, 28, 1]` and `[10000, 28, 28, 1]`.
 ///
 /// The files are looked for, or fetched, as those of [`mnist`](super::mnist::load), in folders called `fashion_mnist`.

@@ -38,6 +38,16 @@ pub(super) struct Sum {
     pub sha256: &'static str,
 }
 
+impl Sum {
+    pub const fn packed(bytes: u64, sha256: &'static str) -> Self {
+        Sum { packed: true, bytes, sha256 }
+    }
+
+    pub const fn unpacked(bytes: u64, sha256: &'static str) -> Self {
+        Sum { packed: false, bytes, sha256 }
+    }
+}
+
 /// The path of a file in `folder`, packed or not, if it is there.
 pub(super) fn find(folder: &Path, name: &str) -> Option<PathBuf> {
     [name.into(), format!("{name}.gz")].map(|name| folder.join(name)).into_iter().find(|path| path.is_file())
