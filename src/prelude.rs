@@ -16,11 +16,11 @@ pub use crate::{
     datasets::{self, Split},
     layers::{
         AveragePooling1D, AveragePooling2D, BatchNormalization, Conv1D, Conv2D, Conv2DTranspose, Cropping2D, Dense,
-        DepthwiseConv2D, Dropout, Embedding, Flatten, GaussianNoise, GlobalAveragePooling1D, GlobalAveragePooling2D,
-        GlobalMaxPooling1D, GlobalMaxPooling2D, Interpolation, LayerNormalization, MaxPooling1D, MaxPooling2D, PReLU,
-        Padding, Permute, RandomBrightness, RandomContrast, RandomErasing, RandomFlip, RandomRotation,
-        RandomTranslation, RandomZoom, Rescaling, Reshape, SeparableConv2D, SpatialDropout2D, UpSampling2D,
-        ZeroPadding2D,
+        DepthwiseConv2D, Dropout, Embedding, FillMode, Flatten, FlipMode, GaussianNoise, GlobalAveragePooling1D,
+        GlobalAveragePooling2D, GlobalMaxPooling1D, GlobalMaxPooling2D, Interpolation, LayerNormalization,
+        MaxPooling1D, MaxPooling2D, PReLU, Padding, Permute, RandomBrightness, RandomContrast, RandomErasing,
+        RandomFlip, RandomRotation, RandomTranslation, RandomZoom, Rescaling, Reshape, SeparableConv2D,
+        SpatialDropout2D, UpSampling2D, ZeroPadding2D,
     },
     losses::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,

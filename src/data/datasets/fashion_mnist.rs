@@ -35,7 +35,6 @@ const FASHION_MNIST: Source<4> = Source {
     script: None,
 };
 
-/// That of a file as its authors packed it.
 /// The part to train on and the part to test on: images `[60000, 28, 28, 1]` and `[10000, 28, 28, 1]`.
 ///
 /// The files are looked for, or fetched, as those of [`mnist`](super::mnist::load), in folders called `fashion_mnist`.
