@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import activations, callbacks, constraints, initializers, layers, losses, metrics, optimizers, regularizers
-from golden_cases import AUGMENTATIONS, CALLBACKS, FIGURES, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS
+from golden_cases import AUGMENTATIONS, CALLBACKS, CONFIGURATIONS, FIGURES, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS
 from golden_cases import OPTIMIZERS, PENALTIES, PREDICTIONS, SCHEDULES, SHAPES, STEPS, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
 from keras.src.initializers.random_initializers import compute_fans
 from safetensors.numpy import save_file
@@ -273,6 +273,13 @@ def construct(source, *modules):
     return eval(source, names)
 
 
+def configuration(source, x):
+    """The shape of a sample, and the layer as Keras writes it, without what all layers have."""
+    layer = keras.saving.serialize_keras_object(construct(source, layers, constraints, initializers, regularizers))
+    config = {key: value for key, value in layer["config"].items() if key not in ("name", "trainable", "dtype")}
+    return {"sample": x[1:], "layer": {"class_name": layer["class_name"], "config": config}}
+
+
 def save(file, cases):
     """Writes {case: {name: tensor}} as tensors named case/name."""
     tensors = {f"{case}/{name}": np.asarray(t, order="C") for case, ts in cases.items() for name, t in ts.items()}
@@ -348,6 +355,12 @@ def main():
     cases = ",\n".join(f"  {row}" for row in callback_rows())
     figures = ",\n".join(rows)
     (GOLDEN / "callbacks.json").write_text(f'{{"figures": {{\n{figures}\n}}, "cases": [\n{cases}\n]}}\n')
+
+    cases = LAYERS + AUGMENTATIONS + TRAINING + PENALTIES + CONFIGURATIONS
+    # Keras has no configuration for a function of a user's.
+    cases = {name: configuration(source, x) for name, source, x, *_ in cases if "gelu_tanh" not in source}
+    rows = [f"  {json.dumps(name)}: {json.dumps(case)}" for name, case in cases.items()]
+    (GOLDEN / "configurations.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
     write_readme(layer_cases, loss_cases, metric_cases)
 

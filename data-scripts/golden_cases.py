@@ -282,6 +282,24 @@ MOVES = [
 ONE = "value_range=(-1, 1)"
 
 # (case, layer, shape of x, what x holds)
+# Layers, and arguments, whose configuration no other case has.
+CONFIGURATIONS = [
+    ("configuration_dropout", "Dropout(0.25)", (2, 5)),
+    ("configuration_spatial_dropout2d", "SpatialDropout2D(0.25)", (2, 5, 6, 3)),
+    ("configuration_gaussian_noise", "GaussianNoise(0.5)", (2, 5)),
+    ("configuration_random_zoom", "RandomZoom((0.1, 0.2), fill_mode='wrap')", (2, 5, 6, 3)),
+    ("configuration_random_erasing", "RandomErasing(0.5)", (2, 5, 6, 3)),
+    ("configuration_zeros_ones", "Dense(3, kernel_initializer='zeros', bias_initializer='ones')", (2, 5)),
+    ("configuration_constant_normal", "Dense(3, kernel_initializer=RandomNormal(0.5, 2.0), bias_initializer=Constant(0.5))", (2, 5)),
+    ("configuration_uniform", "Dense(3, kernel_initializer=RandomUniform(-1, 2), bias_initializer=TruncatedNormal(1, 3))", (2, 5)),
+    ("configuration_glorot_he", "Dense(3, kernel_initializer='glorot_normal', bias_initializer='he_uniform')", (2, 5)),
+    ("configuration_he_lecun", "Dense(3, kernel_initializer='he_normal', bias_initializer='lecun_uniform')", (2, 5)),
+    ("configuration_lecun", "Dense(3, kernel_initializer='lecun_normal')", (2, 5)),
+    ("configuration_unit_norm", "Dense(3, kernel_constraint='unit_norm')", (2, 5)),
+    ("configuration_leaky_relu", "Dense(3, activation=LeakyReLU(0.125))", (2, 5)),
+    ("configuration_elu", "Dense(3, activation=ELU(0.5))", (2, 5)),
+]
+
 AUGMENTATIONS = [
     *(
         (f"{name}_{fill}_{kind}", f"{layer}fill_mode='{fill}', interpolation='{kind}', fill_value=0.7)", shape, "normal")

@@ -1,6 +1,9 @@
 //! [`Constraint`]: what weights are brought back to after each step.
 
-use crate::{Scalar, Shape};
+use crate::{
+    Scalar, Shape,
+    config::{self, Arguments},
+};
 
 /// What a weight is brought back to after each step of training: `keras.constraints`.
 ///
@@ -100,6 +103,36 @@ impl Constraint {
             stride *= dim;
         }
         group
+    }
+}
+
+impl config::Object for Constraint {
+    const MODULE: &'static str = "keras.constraints";
+
+    fn class_name(&self) -> &'static str {
+        match self.kind {
+            Kind::NonNeg => "NonNeg",
+            Kind::MaxNorm(_) => "MaxNorm",
+            Kind::UnitNorm => "UnitNorm",
+        }
+    }
+
+    fn of_class(class: &str) -> Option<Self> {
+        Some(match class {
+            "NonNeg" | "non_neg" => Constraint::non_neg(),
+            "MaxNorm" | "max_norm" => Constraint::max_norm(2.0),
+            "UnitNorm" | "unit_norm" => Constraint::unit_norm(),
+            _ => return None,
+        })
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        if let Kind::MaxNorm(max_value) = &mut self.kind {
+            arguments.argument("max_value", max_value);
+        }
+        if self.kind != Kind::NonNeg {
+            arguments.argument("axis", &mut self.axes);
+        }
     }
 }
 

@@ -3,7 +3,11 @@
 use rand::RngExt as _;
 use rand_distr::StandardNormal;
 
-use crate::{Scalar, Shape, rng::Rng};
+use crate::{
+    Scalar, Shape,
+    config::{self, Arguments},
+    rng::Rng,
+};
 
 /// How a weight starts, as in `keras.initializers`.
 ///
@@ -154,6 +158,57 @@ fn truncated_standard_normal(rng: &mut Rng) -> f64 {
         if z.abs() <= 2.0 {
             return z;
         }
+    }
+}
+
+impl config::Object for Initializer {
+    const MODULE: &'static str = "keras.initializers";
+
+    fn class_name(&self) -> &'static str {
+        match self {
+            Initializer::Zeros => "Zeros",
+            Initializer::Ones => "Ones",
+            Initializer::Constant(_) => "Constant",
+            Initializer::RandomNormal { .. } => "RandomNormal",
+            Initializer::RandomUniform { .. } => "RandomUniform",
+            Initializer::TruncatedNormal { .. } => "TruncatedNormal",
+            Initializer::GlorotUniform => "GlorotUniform",
+            Initializer::GlorotNormal => "GlorotNormal",
+            Initializer::HeUniform => "HeUniform",
+            Initializer::HeNormal => "HeNormal",
+            Initializer::LecunUniform => "LecunUniform",
+            Initializer::LecunNormal => "LecunNormal",
+        }
+    }
+
+    fn of_class(class: &str) -> Option<Self> {
+        Some(match class {
+            "Zeros" | "zeros" => Initializer::Zeros,
+            "Ones" | "ones" => Initializer::Ones,
+            "Constant" | "constant" => Initializer::Constant(0.0),
+            "RandomNormal" | "random_normal" => Initializer::random_normal(),
+            "RandomUniform" | "random_uniform" => Initializer::random_uniform(),
+            "TruncatedNormal" | "truncated_normal" => Initializer::truncated_normal(),
+            "GlorotUniform" | "glorot_uniform" => Initializer::GlorotUniform,
+            "GlorotNormal" | "glorot_normal" => Initializer::GlorotNormal,
+            "HeUniform" | "he_uniform" => Initializer::HeUniform,
+            "HeNormal" | "he_normal" => Initializer::HeNormal,
+            "LecunUniform" | "lecun_uniform" => Initializer::LecunUniform,
+            "LecunNormal" | "lecun_normal" => Initializer::LecunNormal,
+            _ => return None,
+        })
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        match self {
+            Initializer::Constant(value) => arguments.argument("value", value),
+            Initializer::RandomNormal { mean, stddev } | Initializer::TruncatedNormal { mean, stddev } => {
+                arguments.argument("mean", mean).argument("stddev", stddev)
+            }
+            Initializer::RandomUniform { min, max } => arguments.argument("minval", min).argument("maxval", max),
+            _ => arguments,
+        }
+        .ignored("seed");
     }
 }
 

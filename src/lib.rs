@@ -126,6 +126,7 @@ pub mod activations;
 mod aligned;
 mod atomic;
 pub mod callbacks;
+pub mod config;
 pub mod constraints;
 pub mod data;
 mod error;

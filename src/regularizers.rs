@@ -1,6 +1,9 @@
 //! [`Regularizer`]: what keeps weights small.
 
-use crate::Scalar;
+use crate::{
+    Scalar,
+    config::{self, Arguments},
+};
 
 /// A penalty on the size of a weight, which is added to the loss: `keras.regularizers`.
 ///
@@ -58,6 +61,28 @@ impl Regularizer {
             let sign = if w == T::zero() { T::zero() } else { w.signum() };
             *gradient += l1 * sign + l2 * w;
         }
+    }
+}
+
+impl config::Object for Regularizer {
+    const MODULE: &'static str = "keras.regularizers";
+
+    /// The class that the others are cases of.
+    fn class_name(&self) -> &'static str {
+        "L1L2"
+    }
+
+    fn of_class(class: &str) -> Option<Self> {
+        Some(match class {
+            "L1" | "l1" => Regularizer::l1(0.01),
+            "L2" | "l2" => Regularizer::l2(0.01),
+            "L1L2" | "l1_l2" => Regularizer::l1_l2(0.0, 0.0),
+            _ => return None,
+        })
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("l1", &mut self.l1).argument("l2", &mut self.l2);
     }
 }
 

@@ -1,7 +1,7 @@
 //! [`AveragePooling1D`].
 
 use super::{Build, BuiltAveragePooling2D, LayerConfig, Padding, window};
-use crate::{Result, Shape};
+use crate::{Result, Shape, config::Arguments};
 
 /// The mean of each window of a sequence, for each channel, `keras.layers.AveragePooling1D`.
 ///
@@ -47,6 +47,14 @@ impl LayerConfig for AveragePooling1D {
 
     fn class_name(&self) -> &'static str {
         "AveragePooling1D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .one("pool_size", &mut self.pool_size)
+            .optional_one("strides", &mut self.strides)
+            .argument("padding", &mut self.padding)
+            .fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltAveragePooling2D, Shape)> {

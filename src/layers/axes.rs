@@ -1,5 +1,9 @@
 //! [`Axes`]: one axis of a batch, or several.
 
+use serde_json::Value;
+
+use crate::config::Argument;
+
 /// Axes of a batch, from one number or from several: `-1` and `[1, 2]` convert. The batch is axis 0; negative numbers
 /// count from the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +32,21 @@ impl From<isize> for Axes {
 impl<const N: usize> From<[isize; N]> for Axes {
     fn from(axes: [isize; N]) -> Self {
         Axes(axes.into())
+    }
+}
+
+/// `null` for none, a number for one.
+impl Argument for Axes {
+    fn to_json(&self) -> Value {
+        match &self.0[..] {
+            [] => Value::Null,
+            [axis] => axis.to_json(),
+            _ => self.0.to_json(),
+        }
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        Ok(Axes(Option::from_json(json)?.unwrap_or_default()))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Axes, Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Reads, Scope, State, Taped};
 use crate::{
     Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
+    config::Arguments,
     kernels::{batch_norm, strided::Strided},
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
@@ -155,6 +156,20 @@ impl LayerConfig for BatchNormalization {
 
     fn class_name(&self) -> &'static str {
         "BatchNormalization"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("axis", &mut self.axis)
+            .argument("momentum", &mut self.momentum)
+            .argument("epsilon", &mut self.epsilon)
+            .argument("center", &mut self.center)
+            .argument("scale", &mut self.scale)
+            .weight("beta", &mut self.beta)
+            .weight("gamma", &mut self.gamma)
+            .argument("moving_mean_initializer", &mut self.moving_mean_initializer)
+            .argument("moving_variance_initializer", &mut self.moving_variance_initializer)
+            .ignored("renorm_momentum");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltBatchNormalization, Shape)> {

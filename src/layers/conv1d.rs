@@ -1,10 +1,13 @@
 //! [`Conv1D`].
 
+use serde_json::Value;
+
 use super::{
     Build, BuiltConv2D, ChannelAffine, LayerConfig, Padding, conv2d::check_channels, epilogue::Epilogue, window,
 };
 use crate::{
-    Activation, Constraint, Initializer, Regularizer, Result, Shape, Tensor, kernels::conv::Conv, params::WeightSpec,
+    Activation, Constraint, Initializer, Regularizer, Result, Shape, Tensor, config::Arguments, kernels::conv::Conv,
+    params::WeightSpec,
 };
 
 /// A 1D convolution along a sequence, `keras.layers.Conv1D`.
@@ -135,6 +138,22 @@ impl LayerConfig for Conv1D {
 
     fn class_name(&self) -> &'static str {
         "Conv1D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("filters", &mut self.filters)
+            .one("kernel_size", &mut self.kernel_size)
+            .one("strides", &mut self.strides)
+            .argument("padding", &mut self.padding)
+            .fixed("data_format", "channels_last")
+            .one("dilation_rate", &mut self.dilation_rate)
+            .argument("groups", &mut self.groups)
+            .argument("activation", &mut self.activation)
+            .argument("use_bias", &mut self.use_bias)
+            .weight("kernel", &mut self.kernel)
+            .weight("bias", &mut self.bias)
+            .fixed("activity_regularizer", Value::Null);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltConv2D, Shape)> {

@@ -1,11 +1,14 @@
 //! [`Conv2D`].
 
+use serde_json::Value;
+
 use super::{
     Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped,
     epilogue::Epilogue, window,
 };
 use crate::{
     Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
+    config::Arguments,
     kernels::conv::{self, Conv},
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
@@ -140,6 +143,22 @@ impl LayerConfig for Conv2D {
 
     fn class_name(&self) -> &'static str {
         "Conv2D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("filters", &mut self.filters)
+            .required("kernel_size", &mut self.kernel_size)
+            .argument("strides", &mut self.strides)
+            .argument("padding", &mut self.padding)
+            .fixed("data_format", "channels_last")
+            .argument("dilation_rate", &mut self.dilation_rate)
+            .argument("groups", &mut self.groups)
+            .argument("activation", &mut self.activation)
+            .argument("use_bias", &mut self.use_bias)
+            .weight("kernel", &mut self.kernel)
+            .weight("bias", &mut self.bias)
+            .fixed("activity_regularizer", Value::Null);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltConv2D, Shape)> {

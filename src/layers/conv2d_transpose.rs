@@ -1,11 +1,14 @@
 //! [`Conv2DTranspose`].
 
+use serde_json::Value;
+
 use super::{
     Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped,
     conv2d::check_channels, epilogue::Epilogue, window,
 };
 use crate::{
     Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
+    config::Arguments,
     kernels::{
         conv::{self, Conv},
         reduce,
@@ -151,6 +154,22 @@ impl LayerConfig for Conv2DTranspose {
 
     fn class_name(&self) -> &'static str {
         "Conv2DTranspose"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("filters", &mut self.filters)
+            .required("kernel_size", &mut self.kernel_size)
+            .argument("strides", &mut self.strides)
+            .argument("padding", &mut self.padding)
+            .argument("output_padding", &mut self.output_padding)
+            .fixed("data_format", "channels_last")
+            .argument("dilation_rate", &mut self.dilation_rate)
+            .argument("activation", &mut self.activation)
+            .argument("use_bias", &mut self.use_bias)
+            .weight("kernel", &mut self.kernel)
+            .weight("bias", &mut self.bias)
+            .fixed("activity_regularizer", Value::Null);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltConv2DTranspose, Shape)> {

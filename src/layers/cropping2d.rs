@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     tensor::{View, ViewMut},
 };
 
@@ -46,6 +47,10 @@ impl LayerConfig for Cropping2D {
 
     fn class_name(&self) -> &'static str {
         "Cropping2D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("cropping", &mut self.cropping).fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltCropping2D, Shape)> {

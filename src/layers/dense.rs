@@ -3,6 +3,7 @@
 use super::{Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Reads, Scope, Taped, epilogue::Epilogue};
 use crate::{
     Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
+    config::Arguments,
     kernels::dense,
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
@@ -96,6 +97,15 @@ impl LayerConfig for Dense {
 
     fn class_name(&self) -> &'static str {
         "Dense"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("units", &mut self.units)
+            .argument("activation", &mut self.activation)
+            .argument("use_bias", &mut self.use_bias)
+            .weight("kernel", &mut self.kernel)
+            .weight("bias", &mut self.bias);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltDense, Shape)> {

@@ -1,8 +1,11 @@
 //! [`DepthwiseConv2D`].
 
+use serde_json::Value;
+
 use super::{Build, BuiltConv2D, ChannelAffine, LayerConfig, Padding, Pair, epilogue::Epilogue, window};
 use crate::{
-    Activation, Constraint, Initializer, Regularizer, Result, Shape, Tensor, kernels::conv::Conv, params::WeightSpec,
+    Activation, Constraint, Initializer, Regularizer, Result, Shape, Tensor, config::Arguments, kernels::conv::Conv,
+    params::WeightSpec,
 };
 
 /// A 2D convolution of each channel by itself, `keras.layers.DepthwiseConv2D`.
@@ -131,6 +134,21 @@ impl LayerConfig for DepthwiseConv2D {
 
     fn class_name(&self) -> &'static str {
         "DepthwiseConv2D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("kernel_size", &mut self.kernel_size)
+            .argument("strides", &mut self.strides)
+            .argument("padding", &mut self.padding)
+            .argument("depth_multiplier", &mut self.depth_multiplier)
+            .fixed("data_format", "channels_last")
+            .argument("dilation_rate", &mut self.dilation_rate)
+            .argument("activation", &mut self.activation)
+            .argument("use_bias", &mut self.use_bias)
+            .weight("depthwise", &mut self.depthwise)
+            .weight("bias", &mut self.bias)
+            .fixed("activity_regularizer", Value::Null);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltConv2D, Shape)> {

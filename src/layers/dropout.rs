@@ -5,6 +5,7 @@ use rand::Rng as _;
 use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     tensor::{View, ViewMut},
 };
 
@@ -32,6 +33,10 @@ impl LayerConfig for Dropout {
 
     fn class_name(&self) -> &'static str {
         "Dropout"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("rate", &mut self.rate).ignored("seed");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltDropout, Shape)> {

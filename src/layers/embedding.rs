@@ -2,9 +2,12 @@
 
 use rayon::prelude::*;
 
+use serde_json::Value;
+
 use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Scope, Taped};
 use crate::{
     Constraint, Initializer, Regularizer, Result, Scalar, Shape,
+    config::Arguments,
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
@@ -65,6 +68,14 @@ impl LayerConfig for Embedding {
 
     fn class_name(&self) -> &'static str {
         "Embedding"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("input_dim", &mut self.input_dim)
+            .required("output_dim", &mut self.output_dim)
+            .weight("embeddings", &mut self.embeddings)
+            .fixed("activity_regularizer", Value::Null);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltEmbedding, Shape)> {

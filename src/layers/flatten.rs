@@ -3,6 +3,7 @@
 use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     tensor::{View, ViewMut},
 };
 
@@ -25,6 +26,10 @@ impl LayerConfig for Flatten {
 
     fn class_name(&self) -> &'static str {
         "Flatten"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Relabel, Shape)> {

@@ -6,6 +6,7 @@ use rand_distr::StandardNormal;
 use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     tensor::{View, ViewMut},
 };
 
@@ -31,6 +32,10 @@ impl LayerConfig for GaussianNoise {
 
     fn class_name(&self) -> &'static str {
         "GaussianNoise"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("stddev", &mut self.stddev).ignored("seed");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Self, Shape)> {

@@ -1,7 +1,7 @@
 //! [`GlobalAveragePooling1D`].
 
 use super::{Build, BuiltAveragePooling2D, LayerConfig, window};
-use crate::{Result, Shape};
+use crate::{Result, Shape, config::Arguments};
 
 /// The mean of a sequence, for each channel, `keras.layers.GlobalAveragePooling1D`.
 ///
@@ -30,6 +30,10 @@ impl LayerConfig for GlobalAveragePooling1D {
 
     fn class_name(&self) -> &'static str {
         "GlobalAveragePooling1D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("keepdims", &mut self.keepdims).fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltAveragePooling2D, Shape)> {

@@ -1,7 +1,7 @@
 //! [`GlobalAveragePooling2D`].
 
 use super::{Build, BuiltAveragePooling2D, LayerConfig, window};
-use crate::{Result, Shape};
+use crate::{Result, Shape, config::Arguments};
 
 /// The mean of an image, for each channel, `keras.layers.GlobalAveragePooling2D`.
 ///
@@ -32,6 +32,10 @@ impl LayerConfig for GlobalAveragePooling2D {
 
     fn class_name(&self) -> &'static str {
         "GlobalAveragePooling2D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("keepdims", &mut self.keepdims).fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltAveragePooling2D, Shape)> {

@@ -1,7 +1,7 @@
 //! [`GlobalMaxPooling1D`].
 
 use super::{Build, BuiltGlobalMaxPooling2D, LayerConfig, window};
-use crate::{Result, Shape};
+use crate::{Result, Shape, config::Arguments};
 
 /// The maximum of a sequence, for each channel, `keras.layers.GlobalMaxPooling1D`.
 ///
@@ -33,6 +33,10 @@ impl LayerConfig for GlobalMaxPooling1D {
 
     fn class_name(&self) -> &'static str {
         "GlobalMaxPooling1D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("keepdims", &mut self.keepdims).fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltGlobalMaxPooling2D, Shape)> {

@@ -3,6 +3,7 @@
 use super::{Backward, Build, Forward, Layer, LayerConfig, Taped, window};
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     tensor::{View, ViewMut},
 };
 
@@ -36,6 +37,10 @@ impl LayerConfig for GlobalMaxPooling2D {
 
     fn class_name(&self) -> &'static str {
         "GlobalMaxPooling2D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("keepdims", &mut self.keepdims).fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltGlobalMaxPooling2D, Shape)> {

@@ -6,6 +6,7 @@ use super::ChannelAffine;
 use crate::{
     Activation, Error, Result, Scalar, Shape, Tensor,
     aligned::Aligned,
+    config::Arguments,
     kernels::Pass,
     params::{ParamId, ParamLayout, WeightSpec},
     rng::{self, Rng},
@@ -22,6 +23,12 @@ pub trait LayerConfig: Clone + Debug + Send + Sync + 'static {
 
     /// The name of the layer's kind, as Keras spells it: `"Conv2D"`.
     fn class_name(&self) -> &'static str;
+
+    /// Tells the layer's arguments by their names in Keras, to write or to read its configuration; see [`Arguments`]. Without it, a
+    /// model with the layer keeps its weights in files, but not its architecture.
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.fail(format!("{} does not tell its arguments (LayerConfig::arguments)", self.class_name()));
+    }
 
     /// Sees the shape that comes in ([`Build::input`]), declares the weights, and returns the built layer with the
     /// shape of one sample of its output.
@@ -84,6 +91,10 @@ impl<C: LayerConfig> LayerConfig for Named<C> {
 
     fn class_name(&self) -> &'static str {
         self.layer.class_name()
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        self.layer.arguments(arguments);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Self::Built, Shape)> {

@@ -3,6 +3,7 @@
 use super::{Axes, Backward, Build, Forward, Grads, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Constraint, Initializer, Regularizer, Result, Scalar, Shape,
+    config::Arguments,
     kernels::{reduce, strided::Strided},
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
@@ -137,6 +138,17 @@ impl LayerConfig for LayerNormalization {
 
     fn class_name(&self) -> &'static str {
         "LayerNormalization"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("axis", &mut self.axis)
+            .argument("epsilon", &mut self.epsilon)
+            .argument("center", &mut self.center)
+            .argument("scale", &mut self.scale)
+            .argument("rms_scaling", &mut self.rms_scaling)
+            .weight("beta", &mut self.beta)
+            .weight("gamma", &mut self.gamma);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltLayerNormalization, Shape)> {

@@ -1,7 +1,7 @@
 //! [`MaxPooling1D`].
 
 use super::{Build, BuiltMaxPooling2D, LayerConfig, Padding, window};
-use crate::{Result, Shape};
+use crate::{Result, Shape, config::Arguments};
 
 /// The maximum of each window of a sequence, for each channel, `keras.layers.MaxPooling1D`.
 ///
@@ -58,6 +58,14 @@ impl LayerConfig for MaxPooling1D {
 
     fn class_name(&self) -> &'static str {
         "MaxPooling1D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .one("pool_size", &mut self.pool_size)
+            .optional_one("strides", &mut self.strides)
+            .argument("padding", &mut self.padding)
+            .fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltMaxPooling2D, Shape)> {

@@ -3,6 +3,7 @@
 use super::{Backward, Build, Forward, Layer, LayerConfig, Padding, Pair, Reads, Taped, window};
 use crate::{
     Activation, Result, Scalar, Shape,
+    config::Arguments,
     kernels::pool::{self, Pool},
     tensor::{View, ViewMut},
 };
@@ -53,6 +54,14 @@ impl LayerConfig for MaxPooling2D {
 
     fn class_name(&self) -> &'static str {
         "MaxPooling2D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("pool_size", &mut self.pool_size)
+            .argument("strides", &mut self.strides)
+            .argument("padding", &mut self.padding)
+            .fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltMaxPooling2D, Shape)> {

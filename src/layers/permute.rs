@@ -3,6 +3,7 @@
 use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     kernels::strided::Strided,
     tensor::{View, ViewMut},
 };
@@ -36,6 +37,10 @@ impl LayerConfig for Permute {
 
     fn class_name(&self) -> &'static str {
         "Permute"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("dims", &mut self.dims);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltPermute, Shape)> {

@@ -3,6 +3,7 @@
 use super::{Axes, Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Constraint, Initializer, Regularizer, Result, Scalar, Shape,
+    config::Arguments,
     kernels::strided::Strided,
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
@@ -74,6 +75,10 @@ impl LayerConfig for PReLU {
 
     fn class_name(&self) -> &'static str {
         "PReLU"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.weight("alpha", &mut self.alpha).argument("shared_axes", &mut self.shared_axes);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltPReLU, Shape)> {

@@ -3,6 +3,7 @@
 use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     tensor::{View, ViewMut},
 };
 
@@ -44,6 +45,10 @@ impl LayerConfig for Rescaling {
 
     fn class_name(&self) -> &'static str {
         "Rescaling"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("scale", &mut self.scale).argument("offset", &mut self.offset);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Self, Shape)> {

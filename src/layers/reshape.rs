@@ -1,7 +1,7 @@
 //! [`Reshape`].
 
 use super::{Build, LayerConfig, Relabel};
-use crate::{Result, Shape};
+use crate::{Result, Shape, config::Arguments};
 
 /// The same elements in the same order under another shape, `keras.layers.Reshape`.
 ///
@@ -43,6 +43,10 @@ impl LayerConfig for Reshape {
 
     fn class_name(&self) -> &'static str {
         "Reshape"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("target_shape", &mut self.target_shape);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Relabel, Shape)> {

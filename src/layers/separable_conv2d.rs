@@ -1,11 +1,14 @@
 //! [`SeparableConv2D`].
 
+use serde_json::Value;
+
 use super::{
     Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Padding, Pair, Params, Pass, Reads, Taped,
     conv2d::check_channels, depthwise_conv2d::depthwise, epilogue::Epilogue,
 };
 use crate::{
     Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
+    config::Arguments,
     kernels::{
         Window,
         conv::{self, Conv},
@@ -165,6 +168,23 @@ impl LayerConfig for SeparableConv2D {
 
     fn class_name(&self) -> &'static str {
         "SeparableConv2D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("filters", &mut self.filters)
+            .required("kernel_size", &mut self.kernel_size)
+            .argument("strides", &mut self.strides)
+            .argument("padding", &mut self.padding)
+            .fixed("data_format", "channels_last")
+            .argument("dilation_rate", &mut self.dilation_rate)
+            .argument("depth_multiplier", &mut self.depth_multiplier)
+            .argument("activation", &mut self.activation)
+            .argument("use_bias", &mut self.use_bias)
+            .weight("depthwise", &mut self.depthwise)
+            .weight("pointwise", &mut self.pointwise)
+            .weight("bias", &mut self.bias)
+            .fixed("activity_regularizer", Value::Null);
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltSeparableConv2D, Shape)> {

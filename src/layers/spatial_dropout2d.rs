@@ -1,7 +1,7 @@
 //! [`SpatialDropout2D`].
 
 use super::{Build, BuiltDropout, LayerConfig};
-use crate::{Result, Shape};
+use crate::{Result, Shape, config::Arguments};
 
 /// [`Dropout`](super::Dropout) of whole channels, `keras.layers.SpatialDropout2D`: in training, each channel of each image
 /// is dropped with probability `rate`, and those that are kept are multiplied by `1 / (1 - rate)`. In prediction, the input
@@ -28,6 +28,10 @@ impl LayerConfig for SpatialDropout2D {
 
     fn class_name(&self) -> &'static str {
         "SpatialDropout2D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("rate", &mut self.rate).fixed("data_format", "channels_last").ignored("seed");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltDropout, Shape)> {

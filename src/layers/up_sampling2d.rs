@@ -3,6 +3,7 @@
 use super::{Backward, Build, Forward, Interpolation, Layer, LayerConfig, Pair, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     tensor::{View, ViewMut},
 };
 
@@ -51,6 +52,13 @@ impl LayerConfig for UpSampling2D {
 
     fn class_name(&self) -> &'static str {
         "UpSampling2D"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("size", &mut self.size)
+            .argument("interpolation", &mut self.interpolation)
+            .fixed("data_format", "channels_last");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(BuiltUpSampling2D, Shape)> {

@@ -1,8 +1,11 @@
 //! How the windows of convolutions and poolings are laid over an image.
 
+use serde_json::Value;
+
 use super::{Build, Pair};
 use crate::{
     Result, Shape,
+    config::{self, Argument},
     kernels::{Window, pool::Pool},
 };
 
@@ -218,4 +221,17 @@ pub(super) fn global_pool1d(cx: &Build, keepdims: bool) -> Result<(Pool, Shape)>
     let [steps, channels] = cx.input_of_rank("sequences are (steps, channels)")?;
     let (pool, output) = pool1d(cx, steps, None, Padding::Valid)?;
     Ok((pool, if keepdims { output } else { channels.into() }))
+}
+
+const PADDINGS: [(&str, Padding); 3] =
+    [("valid", Padding::Valid), ("same", Padding::Same), ("causal", Padding::Causal)];
+
+impl Argument for Padding {
+    fn to_json(&self) -> Value {
+        config::named(self, &PADDINGS)
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        config::choice(json, &PADDINGS)
+    }
 }

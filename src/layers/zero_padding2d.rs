@@ -1,8 +1,11 @@
 //! [`ZeroPadding2D`].
 
-use super::{Backward, Build, Forward, Layer, LayerConfig, Reads, Taped};
+use serde_json::Value;
+
+use super::{Backward, Build, Forward, Layer, LayerConfig, Pair, Reads, Taped};
 use crate::{
     Result, Scalar, Shape,
+    config::{Argument, Arguments},
     tensor::{View, ViewMut},
 };
 
@@ -76,6 +79,10 @@ impl LayerConfig for ZeroPadding2D {
         "ZeroPadding2D"
     }
 
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("padding", &mut self.padding).fixed("data_format", "channels_last");
+    }
+
     fn build(&self, cx: &mut Build) -> Result<(BuiltZeroPadding2D, Shape)> {
         let [h, w, c] = cx.input_of_rank("images are (height, width, channels)")?;
         let Border { top, bottom, left, right } = self.padding;
@@ -143,6 +150,18 @@ impl Framed {
     fn rows(&self) -> impl Iterator<Item = usize> {
         let (Border { top, bottom, left, right }, [h, w]) = (self.border, self.inner);
         (0..).map(move |i| ((i / h * (top + h + bottom) + top + i % h) * (left + w + right) + left) * self.channels)
+    }
+}
+
+impl Argument for Border {
+    fn to_json(&self) -> Value {
+        ((self.top, self.bottom), (self.left, self.right)).to_json()
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        <((usize, usize), (usize, usize))>::from_json(json)
+            .map(Border::from)
+            .or_else(|_| Pair::from_json(json).map(|pair| (pair.height, pair.width).into()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! [`Model`]: built layers with their weights, that predicts, trains and is looked at.
 
+mod architecture;
 mod check;
 mod checkpoint;
 mod compiled;
@@ -33,6 +34,7 @@ pub use compiled::OptimizerState;
 pub use history::{Epoch, History, Score};
 pub use layer_info::LayerRef;
 pub use options::Fit;
+pub(crate) use sequential::DynConfig;
 pub use sequential::Sequential;
 
 use self::{

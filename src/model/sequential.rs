@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, fmt::Debug, iter, sync::Arc};
 
+use serde_json::{Map, Value};
+
 use super::{
     Model,
     graph::{Graph, Node},
@@ -9,6 +11,7 @@ use super::{
 };
 use crate::{
     Activation, Error, Metric, Result, Scalar, Shape, Tensor,
+    config::Arguments,
     layers::{Build, ChannelAffine, LayerConfig, erased::DynLayer},
     losses::Loss,
     optimizers::Optimizer,
@@ -45,8 +48,8 @@ use crate::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sequential {
-    input: Shape,
-    layers: Vec<Planned>,
+    pub(super) input: Shape,
+    pub(super) layers: Vec<Planned>,
     seed: u64,
 }
 
@@ -54,7 +57,7 @@ pub struct Sequential {
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
     pub config: Arc<dyn DynConfig>,
-    /// The name, and the weights, that it has in the model from which it was taken.
+    /// The name, and the weights, that it has in the model or the file from which it was taken; a file of the architecture has none.
     pub taken: Option<(String, Vec<Tensor<f64>>)>,
     pub trainable: bool,
     /// What the learning rate is multiplied by for its weights.
@@ -133,6 +136,18 @@ impl Sequential {
     /// # Errors
     /// As [`build`](Sequential::build).
     pub fn build_as<T: Scalar>(self) -> Result<Model<T>> {
+        let Plan { nodes, infos, layout, head, .. } = self.plan()?;
+        let mut params = layout.initialize(self.seed)?;
+        for (layer, node) in self.layers.iter().zip(&nodes) {
+            if let Some((_, weights)) = &layer.taken {
+                put_weights(weights, &layout.infos()[node.weights.clone()], &mut params)?;
+            }
+        }
+        Ok(Model::new(infos, Graph::new(self.input, nodes, head, layout), params))
+    }
+
+    /// The built layers.
+    fn plan(&self) -> Result<Plan> {
         let mut plan = Plan::new(self.input)?;
         if self.layers.is_empty() {
             return Err(Error::argument("Sequential", "a model needs at least one layer; add one"));
@@ -142,14 +157,12 @@ impl Sequential {
                 return Err(plan.explain(error, &*layer.config));
             }
         }
-        let Plan { nodes, infos, layout, head, .. } = plan;
-        let mut params = layout.initialize(self.seed)?;
-        for (layer, node) in self.layers.iter().zip(&nodes) {
-            if let Some((_, weights)) = &layer.taken {
-                put_weights(weights, &layout.infos()[node.weights.clone()], &mut params)?;
-            }
-        }
-        Ok(Model::new(infos, Graph::new(self.input, nodes, head, layout), params))
+        Ok(plan)
+    }
+
+    /// The names of the layers.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        Ok(self.plan()?.infos.into_iter().map(|info| info.name).collect())
     }
 
     /// Builds the layers and says how the model is trained: by which optimizer, on which loss, and what is measured
@@ -328,6 +341,9 @@ fn snake_case(class: &str) -> String {
 /// A [`LayerConfig`] as an object.
 pub(crate) trait DynConfig: Debug + Send + Sync {
     fn class_name(&self) -> &'static str;
+    fn config(&self) -> Result<Map<String, Value>, String>;
+    /// This layer, with the arguments that are being read.
+    fn read(&self, arguments: &mut Arguments) -> Arc<dyn DynConfig>;
     fn name(&self) -> Option<&str>;
     fn build(&self, cx: &mut Build) -> Result<(Arc<dyn DynLayer>, Shape)>;
     fn split_activation(&self) -> Option<(Box<dyn DynConfig>, Activation)>;
@@ -342,6 +358,18 @@ pub(crate) type Absorbed = (Arc<dyn DynConfig>, Vec<Tensor<f64>>);
 impl<C: LayerConfig> DynConfig for C {
     fn class_name(&self) -> &'static str {
         LayerConfig::class_name(self)
+    }
+
+    fn config(&self) -> Result<Map<String, Value>, String> {
+        let mut arguments = Arguments::default();
+        self.clone().arguments(&mut arguments);
+        arguments.written()
+    }
+
+    fn read(&self, arguments: &mut Arguments) -> Arc<dyn DynConfig> {
+        let mut layer = self.clone();
+        layer.arguments(arguments);
+        Arc::new(layer)
     }
 
     fn name(&self) -> Option<&str> {

@@ -21,7 +21,7 @@ fn augmentations_are_those_of_keras() {
 }
 
 /// The layer of a case, added to `model`.
-fn layer(case: &str, model: Sequential) -> Sequential {
+pub fn layer(case: &str, model: Sequential) -> Sequential {
     if let Some(model) = moving_layer(case, &model) {
         return model;
     }

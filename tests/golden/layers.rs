@@ -16,7 +16,7 @@ fn layers_are_those_of_keras() {
 }
 
 /// The layer of a case, added to `model`.
-fn layer(case: &str, model: Sequential) -> Sequential {
+pub fn layer(case: &str, model: Sequential) -> Sequential {
     use {Interpolation::Bilinear, Padding::Same};
     if let Some((layer, name)) = case.split_once('_')
         && let Some(activation) = activation(name.trim_start_matches("zero_").trim_start_matches("kinks_"))

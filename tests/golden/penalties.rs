@@ -14,7 +14,7 @@ fn penalties_and_constraints_are_those_of_keras() {
 }
 
 /// The model of a case's layer alone.
-fn plan(case: &str, input: Shape) -> Sequential {
+pub fn plan(case: &str, input: Shape) -> Sequential {
     let (l1, l2) = (Regularizer::l1, Regularizer::l2);
     let plan = Sequential::new(input);
     match case {

@@ -14,7 +14,7 @@ fn layers_in_training_are_those_of_keras() {
     }
 }
 
-fn layer(case: &str) -> BatchNormalization {
+pub fn layer(case: &str) -> BatchNormalization {
     let layer = BatchNormalization::new();
     match case {
         "batch_normalization_axis1" => layer.axis(1),

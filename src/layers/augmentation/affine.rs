@@ -1,7 +1,10 @@
 //! What the layers that move pixels share: [`Affine`], the map to where a pixel comes from, and [`Sampler`].
 
+use serde_json::Value;
+
 use crate::{
     Result, Scalar,
+    config::{self, Argument, Arguments},
     kernels::simd::vectorized,
     layers::{Build, Interpolation, Scratch},
 };
@@ -57,6 +60,14 @@ impl Default for Sampling {
 }
 
 impl Sampling {
+    /// The arguments of a layer that has this.
+    pub fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("fill_mode", &mut self.fill_mode)
+            .argument("interpolation", &mut self.interpolation)
+            .argument("fill_value", &mut self.fill_value);
+    }
+
     /// The sampler of the images that come in.
     pub fn build(self, cx: &Build) -> Result<Sampler> {
         let image = cx.input_of_rank("images are (height, width, channels)")?;
@@ -243,5 +254,22 @@ impl FillMode {
         for point in points {
             *point = point.clamp(first, last);
         }
+    }
+}
+
+const FILL_MODES: [(&str, FillMode); 4] = [
+    ("reflect", FillMode::Reflect),
+    ("wrap", FillMode::Wrap),
+    ("constant", FillMode::Constant),
+    ("nearest", FillMode::Nearest),
+];
+
+impl Argument for FillMode {
+    fn to_json(&self) -> Value {
+        config::named(self, &FILL_MODES)
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        config::choice(json, &FILL_MODES)
     }
 }

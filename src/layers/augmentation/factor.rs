@@ -1,8 +1,9 @@
 //! [`Factor`]: how far a random change may go.
 
 use rand::RngExt as _;
+use serde_json::Value;
 
-use crate::{Result, layers::Build, rng::Rng};
+use crate::{Result, config::Argument, layers::Build, rng::Rng};
 
 /// How far a random change may go: one number or two, `0.2` or `(-0.1, 0.3)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,6 +104,22 @@ pub(super) fn value_range(cx: &Build, (low, high): (f64, f64)) -> Result<Interva
         return Err(cx.argument_error(format!("value_range must be finite numbers (low, high), got ({low}, {high})")));
     }
     Ok(Interval { lower: low, upper: high })
+}
+
+impl Argument for Factor {
+    fn to_json(&self) -> Value {
+        match *self {
+            Factor::UpTo(x) => x.to_json(),
+            Factor::Between(lower, upper) => (lower, upper).to_json(),
+        }
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        match json {
+            Value::Array(_) => <(f64, f64)>::from_json(json).map(Factor::from),
+            _ => f64::from_json(json).map(Factor::from),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     layers::{Build, LayerConfig, Scratch},
     rng::Rng,
 };
@@ -42,6 +43,14 @@ impl LayerConfig for RandomBrightness {
 
     fn class_name(&self) -> &'static str {
         "RandomBrightness"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("factor", &mut self.factor)
+            .argument("value_range", &mut self.value_range)
+            .fixed("data_format", "channels_last")
+            .ignored("seed");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Self::Built, Shape)> {

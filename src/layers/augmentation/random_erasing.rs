@@ -5,6 +5,7 @@ use std::ops::Range;
 use num_traits::clamp;
 use rand::RngExt as _;
 use rand_distr::StandardNormal;
+use serde_json::Value;
 
 use super::{
     augmented::{Augmentation, Augmented},
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::{
     Result, Scalar, Shape,
+    config::{Argument, Arguments},
     layers::{Build, LayerConfig, Scratch},
     rng::Rng,
 };
@@ -97,6 +99,16 @@ impl LayerConfig for RandomErasing {
 
     fn class_name(&self) -> &'static str {
         "RandomErasing"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("factor", &mut self.factor)
+            .argument("scale", &mut self.scale)
+            .argument("fill_value", &mut self.fill_value)
+            .argument("value_range", &mut self.value_range)
+            .fixed("data_format", "channels_last")
+            .ignored("seed");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Self::Built, Shape)> {
@@ -187,6 +199,23 @@ impl Augmentation for BuiltRandomErasing {
         dx.copy_from_slice(dy);
         if let Some(rectangle) = draw {
             self.inside(rectangle, dx).for_each(|row| row.fill(T::zero()));
+        }
+    }
+}
+
+impl Argument for Erasure {
+    fn to_json(&self) -> Value {
+        match self {
+            Erasure::All(value) => value.to_json(),
+            Erasure::Rgb(values) => values.to_vec().to_json(),
+        }
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        match Vec::from_json(json)?[..] {
+            [value] => Ok(Erasure::All(value)),
+            [r, g, b] => Ok(Erasure::Rgb([r, g, b])),
+            _ => Err(format!("expected a number or three, got {json}")),
         }
     }
 }

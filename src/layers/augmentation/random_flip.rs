@@ -1,10 +1,12 @@
 //! [`RandomFlip`].
 
 use rand::RngExt as _;
+use serde_json::Value;
 
 use super::augmented::{Augmentation, Augmented};
 use crate::{
     Result, Scalar, Shape,
+    config::{self, Argument, Arguments},
     layers::{Build, LayerConfig, Scratch},
     rng::Rng,
 };
@@ -43,6 +45,10 @@ impl LayerConfig for RandomFlip {
 
     fn class_name(&self) -> &'static str {
         "RandomFlip"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("mode", &mut self.mode).fixed("data_format", "channels_last").ignored("seed");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Self::Built, Shape)> {
@@ -87,6 +93,22 @@ impl Augmentation for BuiltRandomFlip {
 
     fn backward<T: Scalar>(&self, &flips: &bool, _: &mut Scratch<T>, _: &[T], dy: &[T], dx: &mut [T]) {
         self.flip(flips, dy, dx);
+    }
+}
+
+const FLIP_MODES: [(&str, FlipMode); 3] = [
+    ("horizontal", FlipMode::Horizontal),
+    ("vertical", FlipMode::Vertical),
+    ("horizontal_and_vertical", FlipMode::HorizontalAndVertical),
+];
+
+impl Argument for FlipMode {
+    fn to_json(&self) -> Value {
+        config::named(self, &FLIP_MODES)
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        config::choice(json, &FLIP_MODES)
     }
 }
 

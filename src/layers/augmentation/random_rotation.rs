@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     layers::{Build, Interpolation, LayerConfig, Scratch},
     rng::Rng,
 };
@@ -67,6 +68,12 @@ impl LayerConfig for RandomRotation {
 
     fn class_name(&self) -> &'static str {
         "RandomRotation"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("factor", &mut self.factor);
+        self.sampling.arguments(arguments);
+        arguments.fixed("data_format", "channels_last").ignored("seed");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Self::Built, Shape)> {

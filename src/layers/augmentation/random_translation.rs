@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     layers::{Build, Interpolation, LayerConfig, Scratch},
     rng::Rng,
 };
@@ -59,6 +60,12 @@ impl LayerConfig for RandomTranslation {
 
     fn class_name(&self) -> &'static str {
         "RandomTranslation"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("height_factor", &mut self.height_factor).required("width_factor", &mut self.width_factor);
+        self.sampling.arguments(arguments);
+        arguments.fixed("data_format", "channels_last").ignored("seed");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Self::Built, Shape)> {

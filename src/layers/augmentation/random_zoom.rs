@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Result, Scalar, Shape,
+    config::Arguments,
     layers::{Build, Interpolation, LayerConfig, Scratch},
     rng::Rng,
 };
@@ -61,6 +62,12 @@ impl LayerConfig for RandomZoom {
 
     fn class_name(&self) -> &'static str {
         "RandomZoom"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("height_factor", &mut self.height_factor).argument("width_factor", &mut self.width_factor);
+        self.sampling.arguments(arguments);
+        arguments.fixed("data_format", "channels_last").ignored("seed");
     }
 
     fn build(&self, cx: &mut Build) -> Result<(Self::Built, Shape)> {

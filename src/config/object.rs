@@ -1,0 +1,56 @@
+//! [`Object`]: what Keras writes with its class, such as an initializer.
+
+use serde_json::{Map, Value, json};
+
+use super::{Arguments, shortened};
+
+/// What Keras writes as `{"module": "keras.initializers", "class_name": "HeNormal", "config": {...}}`, or as a name.
+pub(crate) trait Object: Clone {
+    /// `"keras.initializers"`.
+    const MODULE: &'static str;
+
+    /// Keras's name of the class: `"HeNormal"`.
+    fn class_name(&self) -> &'static str;
+
+    /// One of the class, with Keras's defaults; `None` when there is no such class here.
+    fn of_class(class: &str) -> Option<Self>;
+
+    /// The arguments, by their names in Keras.
+    fn arguments(&mut self, arguments: &mut Arguments);
+}
+
+/// The object of Keras's for a class and its configuration.
+pub(crate) fn write(module: &str, class: &str, config: Map<String, Value>) -> Value {
+    json!({"module": module, "class_name": class, "config": config, "registered_name": null})
+}
+
+/// The class and the configuration of an object of Keras's; a name alone stands for a class with its defaults.
+pub(crate) fn parse(json: &Value) -> Result<(&str, Map<String, Value>), String> {
+    if let Some(class) = json.as_str() {
+        return Ok((class, Map::new()));
+    }
+    let class = json.get("class_name").and_then(Value::as_str);
+    let class = class.ok_or_else(|| format!("expected an object with a class_name, got {}", shortened(json)))?;
+    match json.get("config") {
+        None | Some(Value::Null) => Ok((class, Map::new())),
+        Some(Value::Object(config)) => Ok((class, config.clone())),
+        Some(other) => Err(format!("{class}: expected a config that is an object, got {}", shortened(other))),
+    }
+}
+
+impl<O: Object> super::Argument for O {
+    fn to_json(&self) -> Value {
+        let mut arguments = Arguments::default();
+        self.clone().arguments(&mut arguments);
+        write(O::MODULE, self.class_name(), arguments.written().expect("such objects can be written"))
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        let (class, config) = parse(json)?;
+        let mut object = O::of_class(class).ok_or_else(|| format!("{} has no {class} here", O::MODULE))?;
+        let mut arguments = Arguments::reading(config);
+        object.arguments(&mut arguments);
+        arguments.finish().map_err(|message| format!("{class}: {message}"))?;
+        Ok(object)
+    }
+}
