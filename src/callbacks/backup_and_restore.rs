@@ -11,7 +11,12 @@ use crate::{Error, Result, Scalar, formats::archive::Archive, model::Checkpoint}
 /// consists of: the weights, the optimizer, the epoch and the batch, the metrics so far, the history, and the
 /// [state](Callback::state) of the other callbacks. When `fit` begins and the file is there, it goes on from there, in another process, too.
 /// Given the same model, data and arguments it ends **with the same bits** as a training that was never interrupted, the order of the
-/// samples, dropout and augmentation included; Keras begins the epoch anew, with other random numbers. The number of epochs may be another.
+/// samples, dropout and augmentation included; Keras begins the epoch anew, with other random numbers. The number of epochs may be another, as long as it
+/// is not below the epoch in which the training was interrupted.
+///
+/// Two things are not in the file: what a closure of yours remembers, such as one of a
+/// [`LearningRateScheduler`](super::LearningRateScheduler), and the weights of the step before, which a loss that is not finite gives back: at
+/// the first step after a restart it gives back those of the file.
 ///
 /// The file is replaced as a whole: however the process ends, the last or the one before is there.
 ///
@@ -42,7 +47,7 @@ pub struct BackupAndRestore {
 }
 
 impl BackupAndRestore {
-    /// Saves to this file, whose folder must exist, after each epoch.
+    /// Saves to this file after each epoch. Its folder is made where it is missing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         BackupAndRestore { path: path.into(), every_batches: None, delete_checkpoint: true }
     }
@@ -93,7 +98,10 @@ impl<T: Scalar> Callback<T> for BackupAndRestore {
     fn on_train_begin(&mut self, _: &mut Training<T>) -> Result<()> {
         match self.every_batches {
             Some(0) => Err(Error::argument("BackupAndRestore", "every_batches must be at least 1, got 0")),
-            _ => Ok(()),
+            _ => match self.path.parent() {
+                Some(folder) => fs::create_dir_all(folder).map_err(|error| Error::io(folder, error)),
+                None => Ok(()),
+            },
         }
     }
 

@@ -73,6 +73,10 @@ impl<T: Scalar> Callback<T> for CSVLogger {
             let message = format!("separator must be what no name and no number holds, got {:?}", self.separator);
             return Err(Error::argument("CSVLogger", message));
         }
+        if let Some(name) = columns(training).iter().find(|name| name.contains([self.separator, '\n', '\r'])) {
+            let message = format!("the figure {name:?} holds the separator; choose another");
+            return Err(Error::argument("CSVLogger", message));
+        }
         let header = self.line(["epoch".to_owned()].into_iter().chain(columns(training)));
         match self.header(training.resumes())? {
             None => fs::write(&self.path, header).map_err(|error| Error::io(&self.path, error)),
@@ -92,8 +96,9 @@ impl<T: Scalar> Callback<T> for CSVLogger {
     }
 
     fn state(&self) -> CallbackState {
-        let len = fs::metadata(&self.path).map_or(0, |file| file.len());
-        CallbackState::from([("bytes".to_owned(), vec![len as f64])])
+        // Without the file nothing is known of its lines, and none is taken away.
+        let bytes = fs::metadata(&self.path).map(|file| ("bytes".to_owned(), vec![file.len() as f64]));
+        bytes.into_iter().collect()
     }
 
     /// Takes away the lines of epochs that come again.

@@ -212,7 +212,7 @@ impl<T: Scalar> Training<'_, T> {
         self.model
     }
 
-    /// The model, to be changed: its weights, for one. What is frozen is looked up once, before the first step.
+    /// The model, to be changed: its weights, what is frozen, the learning rates of its layers.
     pub fn model_mut(&mut self) -> &mut Model<T> {
         self.model
     }

@@ -1,6 +1,6 @@
 //! [`ModelCheckpoint`].
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
 use super::{Callback, CallbackState, Mode, Training, count, monitor::Monitor, number};
 use crate::{Error, Result, Scalar, Score, model::Epoch};
@@ -30,12 +30,14 @@ pub struct ModelCheckpoint {
     initial_value_threshold: Option<f64>,
     every_batches: Option<usize>,
     epoch: usize,
+    /// The batches since the last file, where batches are counted.
+    batches: usize,
 }
 
 const NAME: &str = "ModelCheckpoint";
 
 impl ModelCheckpoint {
-    /// Saves to this file, whose folder must exist, after each epoch.
+    /// Saves to this file after each epoch. Its folder is made where it is missing.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         ModelCheckpoint {
             path: path.into(),
@@ -44,6 +46,7 @@ impl ModelCheckpoint {
             initial_value_threshold: None,
             every_batches: None,
             epoch: 0,
+            batches: 0,
         }
     }
 
@@ -59,7 +62,8 @@ impl ModelCheckpoint {
         self
     }
 
-    /// Whether an epoch is saved only when its figure is better than that of all before; every one is by default.
+    /// Whether an epoch is saved only when its figure is better than that of all before, those of an earlier `fit` with this callback included;
+    /// every one is by default.
     pub fn save_best_only(mut self, best: bool) -> Self {
         self.save_best_only = best;
         self
@@ -71,8 +75,8 @@ impl ModelCheckpoint {
         self
     }
 
-    /// Saves after each `n` batches of an epoch, and not at its end; at least 1. The figures are the means of the epoch so far, and
-    /// `{batch}` is the batch, from 1 on.
+    /// Saves after each `n` batches, counted over all epochs, and not at the end of an epoch; at least 1. The figures are the means of the
+    /// epoch so far, without those of the validation, and `{batch}` is the batch of the epoch, from 1 on.
     pub fn every_batches(mut self, n: usize) -> Self {
         self.every_batches = Some(n);
         self
@@ -93,6 +97,9 @@ impl ModelCheckpoint {
             "batch" => batch.map(|batch| batch as f64),
             name => get(name),
         })?;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
+        }
         training.model().save_weights(path)
     }
 
@@ -136,12 +143,19 @@ impl<T: Scalar> Callback<T> for ModelCheckpoint {
         if self.every_batches == Some(0) {
             return Err(Error::argument(NAME, "every_batches must be at least 1, got 0"));
         }
+        // Batches have no figures of the validation. What cannot be had is found now rather than after an epoch.
+        let usable = |name: &str| self.every_batches.is_none() || !name.starts_with("val_");
         if self.save_best_only {
+            let best = self.monitor.best.or(self.initial_value_threshold);
             self.monitor.begin(NAME, training)?;
-            self.monitor.best = self.initial_value_threshold;
+            self.monitor.best = best;
+            if !usable(&self.monitor.name) {
+                let message = "every_batches sees no figures of the validation; monitor \"loss\", or save after epochs";
+                return Err(Error::argument(NAME, format!("monitor is \"{}\", but {message}", self.monitor.name)));
+            }
         }
-        // A path that cannot be filled is found now rather than after an epoch.
-        let is_figure = |name: &str| training.monitors().iter().any(|monitor| monitor == name);
+        self.batches = 0;
+        let is_figure = |name: &str| usable(name) && training.monitors().iter().any(|monitor| monitor == name);
         let known =
             |name: &str| name == "epoch" || (name == "batch" && self.every_batches.is_some()) || is_figure(name);
         self.fill(|name| known(name).then_some(1.0)).map(|_| ()).map_err(|error| match error {
@@ -159,8 +173,12 @@ impl<T: Scalar> Callback<T> for ModelCheckpoint {
     }
 
     fn on_train_batch_end(&mut self, training: &mut Training<T>, batch: usize, logs: &Score) -> Result<()> {
+        self.batches += 1;
         match self.every_batches {
-            Some(n) if (batch + 1).is_multiple_of(n) => self.save(training, Some(batch + 1), |name| logs.get(name)),
+            Some(n) if self.batches >= n => {
+                self.batches = 0;
+                self.save(training, Some(batch + 1), |name| logs.get(name))
+            }
             _ => Ok(()),
         }
     }
@@ -180,12 +198,14 @@ impl<T: Scalar> Callback<T> for ModelCheckpoint {
         CallbackState::from([
             ("best".to_owned(), self.monitor.best.into_iter().collect()),
             ("epoch".to_owned(), vec![self.epoch as f64]),
+            ("batches".to_owned(), vec![self.batches as f64]),
         ])
     }
 
     fn set_state(&mut self, _: &mut Training<T>, state: &CallbackState) -> Result<()> {
         self.monitor.best = number(state, "best");
         self.epoch = count(state, "epoch").unwrap_or(0);
+        self.batches = count(state, "batches").unwrap_or(0);
         Ok(())
     }
 }

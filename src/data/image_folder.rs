@@ -170,7 +170,10 @@ impl ImageFolder {
         let order = Order { shuffle: true, ..self.order }.indices(n, usize::MAX);
         let (train, validation) = order.split_at(n - validation);
         let part = |indices: &[usize]| {
-            let files = indices.iter().map(|&i| self.files[i].clone()).collect();
+            // Unshuffled, each part comes as the whole does, class after class.
+            let mut indices = indices.to_vec();
+            indices.sort_unstable();
+            let files = indices.into_iter().map(|i| self.files[i].clone()).collect();
             ImageFolder { files, class_names: self.class_names.clone(), ..self }
         };
         Ok((part(train), part(validation)))
@@ -215,7 +218,7 @@ impl ImageFolder {
         let image = decode(path)?;
         let size = (image.height() as usize, image.width() as usize);
         let pixels = match self.color_mode {
-            ColorMode::Grayscale => image.into_luma8().into_raw(),
+            ColorMode::Grayscale => luma(image),
             ColorMode::Rgb => image.into_rgb8().into_raw(),
         };
         resize(&pixels, size, to, self.image_size);
@@ -273,6 +276,16 @@ fn add_images(folder: &Path, class: u32, files: &mut Vec<ImageFile>) -> Result<(
     Ok(())
 }
 
+/// Gray as TensorFlow and Pillow see it, by the weights of Rec. 601.
+fn luma(image: DynamicImage) -> Vec<u8> {
+    if !image.color().has_color() {
+        return image.into_luma8().into_raw();
+    }
+    let gray =
+        |&[r, g, b]: &[u8; 3]| ((299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b) + 500) / 1000) as u8;
+    image.into_rgb8().as_chunks().0.iter().map(gray).collect()
+}
+
 fn decode(path: &Path) -> Result<DynamicImage> {
     let io = |error| Error::io(path, error);
     let too_large = || Error::format(path, format!("the image is larger than {} MiB", MAX_BYTES >> 20));
@@ -284,10 +297,14 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     let mut limits = Limits::no_limits();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    reader.decode().map_err(|error| match error {
+    let image = reader.decode().map_err(|error| match error {
         ImageError::Limits(_) => too_large(),
         error => Error::format(path, format!("the image cannot be decoded: {error}; mend or remove the file")),
-    })
+    })?;
+    match image.width() == 0 || image.height() == 0 {
+        true => Err(Error::format(path, "the image has no pixels; mend or remove the file")),
+        false => Ok(image),
+    }
 }
 
 /// Bilinear interpolation between the centers of pixels, to the bit as `tf.image.resize` computes it:

@@ -38,6 +38,9 @@ const CHECKSUM: &str = "checksum";
 /// The version of the files that are written.
 const CURRENT: u64 = 1;
 
+/// The longest header, in bytes; a hundred take a tensor. Its numbers take ten times as much memory once they are read.
+const MAX_HEADER: u64 = 16 << 20;
+
 impl Array {
     /// An array of the scalar's own type.
     pub fn new<T: Scalar>(shape: Shape, values: &[T]) -> Self {
@@ -87,6 +90,10 @@ impl Archive {
 
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let broken = |error| format!("not a whole file in the format safetensors: {error}");
+        let header = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
+        if let Some(length) = header.filter(|&length| length > MAX_HEADER) {
+            return Err(format!("its header says it has {length} bytes, and may have {MAX_HEADER}"));
+        }
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
         let json = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
         let json = json.ok_or_else(|| format!("its metadata has no key \"{KEY}\", so cornu did not write it"))?;

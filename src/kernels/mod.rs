@@ -24,6 +24,7 @@ mod microkernel;
 mod naive;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+pub mod normalized_pool;
 mod panel;
 pub mod pool;
 #[cfg(any(test, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]

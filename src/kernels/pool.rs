@@ -7,7 +7,7 @@ use num_traits::Float;
 use super::{Window, simd::vectorized};
 
 /// Channels that are pooled at a time, in registers.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// The sizes of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Pool {
 
 /// The taps of one output that lie in the image.
 #[derive(Clone)]
-struct Taps {
+pub(super) struct Taps {
     down: Range<usize>,
     across: Range<usize>,
     /// The width of the window.
@@ -39,7 +39,7 @@ impl Taps {
 
     /// For each tap, the last first, where its channels start, and its number `ky * kw + kx`.
     #[inline(always)]
-    fn for_each(&self, mut visit: impl FnMut(usize, u32)) {
+    pub(super) fn for_each(&self, mut visit: impl FnMut(usize, u32)) {
         for ky in self.down.clone().rev() {
             for kx in self.across.clone().rev() {
                 let input = self.origin.wrapping_add(ky * self.line_stride).wrapping_add(kx * self.pixel_stride);
@@ -52,7 +52,7 @@ impl Taps {
 impl Pool {
     /// # Panics
     /// If `x: [n, h, w, c]` and `y: [n, oh, ow, c]` are not as long as these sizes say.
-    fn check<T>(&self, x: &[T], y: &[T]) {
+    pub(super) fn check<T>(&self, x: &[T], y: &[T]) {
         let (input, output) = (self.window.pixels() * self.channels, self.window.outputs() * self.channels);
         let n = x.len() / input;
         assert_eq!(x.len(), n * input, "a whole number of samples");
@@ -61,7 +61,7 @@ impl Pool {
 
     /// Calls `visit` with the taps of each output and where its channels start.
     #[inline(always)]
-    fn for_each_output(&self, outputs: usize, mut visit: impl FnMut(Taps, usize)) {
+    pub(super) fn for_each_output(&self, outputs: usize, mut visit: impl FnMut(Taps, usize)) {
         let (window, c) = (&self.window, self.channels);
         let [oh, ow] = window.output;
         let pixel = |axis: usize, output: usize| (output * window.strides[axis]).wrapping_sub(window.padding[axis]);
@@ -90,13 +90,35 @@ impl Pool {
 pub fn max<T: Float>(pool: &Pool, x: &[T], y: &mut [T], winners: Option<&mut [u32]>) {
     pool.check(x, y);
     match winners {
-        Some(winners) => maxima(pool, x, y, |at, taps| winners[at..][..taps.len()].copy_from_slice(taps)),
-        None => maxima(pool, x, y, |_, _| {}),
+        Some(winners) => maxima(pool, x, Plain, y, |at, taps| winners[at..][..taps.len()].copy_from_slice(taps)),
+        None => maxima(pool, x, Plain, y, |_, _| {}),
+    }
+}
+
+/// What is pooled, made of `N` channels of a pixel, from `channel` on.
+pub(super) trait Map<T>: Copy {
+    fn map<const N: usize>(self, x: [T; N], channel: usize) -> [T; N];
+}
+
+/// The pixel as it is.
+#[derive(Clone, Copy)]
+struct Plain;
+
+impl<T> Map<T> for Plain {
+    #[inline(always)]
+    fn map<const N: usize>(self, x: [T; N], _: usize) -> [T; N] {
+        x
     }
 }
 
 #[inline(always)]
-fn maxima<T: Float>(pool: &Pool, x: &[T], y: &mut [T], mut keep: impl FnMut(usize, &[u32])) {
+pub(super) fn maxima<T: Float>(
+    pool: &Pool,
+    x: &[T],
+    map: impl Map<T>,
+    y: &mut [T],
+    mut keep: impl FnMut(usize, &[u32]),
+) {
     vectorized(
         #[inline(always)]
         || {
@@ -104,12 +126,12 @@ fn maxima<T: Float>(pool: &Pool, x: &[T], y: &mut [T], mut keep: impl FnMut(usiz
                 let (lanes, rest) = y[output..][..pool.channels].as_chunks_mut::<LANES>();
                 let first = lanes.len() * LANES;
                 for (i, y) in lanes.iter_mut().enumerate() {
-                    let (best, winners) = max_of::<T, LANES>(&taps, x, i * LANES);
+                    let (best, winners) = max_of::<T, LANES>(&taps, x, map, i * LANES);
                     *y = best;
                     keep(output + i * LANES, &winners);
                 }
                 for (i, y) in rest.iter_mut().enumerate() {
-                    let ([best], winner) = max_of::<T, 1>(&taps, x, first + i);
+                    let ([best], winner) = max_of::<T, 1>(&taps, x, map, first + i);
                     *y = best;
                     keep(output + first + i, &winner);
                 }
@@ -120,12 +142,17 @@ fn maxima<T: Float>(pool: &Pool, x: &[T], y: &mut [T], mut keep: impl FnMut(usiz
 
 /// The maxima and the winners of `N` channels from `channel` on.
 #[inline(always)]
-fn max_of<T: Float, const N: usize>(taps: &Taps, x: &[T], channel: usize) -> ([T; N], [u32; N]) {
+pub(super) fn max_of<T: Float, const N: usize>(
+    taps: &Taps,
+    x: &[T],
+    map: impl Map<T>,
+    channel: usize,
+) -> ([T; N], [u32; N]) {
     let (mut best, mut winner) = ([T::neg_infinity(); N], [0; N]);
     taps.for_each(
         #[inline(always)]
         |input, tap| {
-            let x: [T; N] = *x[input + channel..].first_chunk().expect("a pixel has all channels");
+            let x = map.map(lanes::<T, N>(&x[input..], channel), channel);
             // A loop for each array, so that the compiler makes vectors of them.
             let mut wins = [false; N];
             for i in 0..N {
@@ -142,6 +169,12 @@ fn max_of<T: Float, const N: usize>(taps: &Taps, x: &[T], channel: usize) -> ([T
         },
     );
     (best, winner)
+}
+
+/// `N` channels of a pixel, from `channel` on.
+#[inline(always)]
+pub(super) fn lanes<T: Copy, const N: usize>(pixel: &[T], channel: usize) -> [T; N] {
+    *pixel[channel..].first_chunk().expect("a pixel has all channels")
 }
 
 /// The gradient of [`max`]: overwrites `dx: [n, h, w, c]`; a winner gets the gradient `dy` of its output.

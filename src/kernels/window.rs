@@ -46,8 +46,18 @@ impl Window {
 
     /// Whether each pixel is read by exactly one tap of one output.
     pub fn is_tiling(&self) -> bool {
-        let along = |axis: usize| self.output[axis] * self.strides[axis] == self.input[axis];
-        self.kernel == self.strides && self.dilation == [1, 1] && self.padding == [0, 0] && along(0) && along(1)
+        self.is_packed() && self.covered() == self.input
+    }
+
+    /// Whether the windows lie side by side, from the first pixel on: only pixels at the right and at the bottom can be left over.
+    pub fn is_packed(&self) -> bool {
+        let fits = |axis: usize| self.covered()[axis] <= self.input[axis];
+        self.kernel == self.strides && self.dilation == [1, 1] && self.padding == [0, 0] && fits(0) && fits(1)
+    }
+
+    /// The height and the width of what windows that lie side by side cover.
+    pub fn covered(&self) -> [usize; 2] {
+        [0, 1].map(|axis| self.output[axis] * self.strides[axis])
     }
 
     /// The pixel along `axis` (0: vertical, 1: horizontal) that a tap reads; `None` in the padding.

@@ -1,10 +1,15 @@
 //! [`BatchNormalization`].
 
-use super::{Axes, Backward, Build, ChannelAffine, Forward, Layer, LayerConfig, Reads, Scope, State, Taped};
+use std::any::Any;
+
+use super::{
+    Axes, Backward, Build, BuiltMaxPooling2D, ChannelAffine, Forward, Layer, LayerConfig, Params, Reads, Scope, State,
+    Taped,
+};
 use crate::{
-    Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
+    Activation, Constraint, Initializer, Regularizer, Result, Scalar, Shape, Tensor,
     config::Arguments,
-    kernels::{batch_norm, strided::Strided},
+    kernels::{batch_norm, normalized_pool::NormalizedPool, strided::Strided},
     params::{ParamId, WeightSpec},
     tensor::{View, ViewMut},
 };
@@ -199,6 +204,7 @@ impl LayerConfig for BatchNormalization {
             beta: self.center.then(|| cx.weight("beta", channels, &self.beta)).transpose()?,
             moving_mean: cx.constant("moving_mean", channels, self.moving_mean_initializer)?,
             moving_variance: cx.constant("moving_variance", channels, self.moving_variance_initializer)?,
+            pooling: None,
         };
         Ok((layer, input))
     }
@@ -221,7 +227,7 @@ impl LayerConfig for BatchNormalization {
 }
 
 /// A built [`BatchNormalization`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BuiltBatchNormalization {
     /// The elements of a sample.
     size: usize,
@@ -234,12 +240,14 @@ pub struct BuiltBatchNormalization {
     beta: Option<ParamId>,
     moving_mean: ParamId,
     moving_variance: ParamId,
+    /// A max pooling behind it.
+    pooling: Option<BuiltMaxPooling2D>,
 }
 
 /// Memory to compute in.
 #[derive(Debug, Default)]
 pub struct NormalizationBuffers<T> {
-    /// `[3, c]`: factors of a pass.
+    /// `[5, c]`: factors of a pass.
     factors: Vec<T>,
     /// The arrays with the channels last, where they are not.
     turned: [Vec<T>; 3],
@@ -250,6 +258,12 @@ impl Layer for BuiltBatchNormalization {
 
     fn scope(&self) -> Scope {
         Scope::Summed { forward: batch_norm::moments_len(self.channels), backward: 2 * self.channels }
+    }
+
+    fn fuse(&self, next: &dyn Any) -> Option<Self> {
+        let pooling: &BuiltMaxPooling2D = next.downcast_ref()?;
+        let fits = self.order.is_none() && pooling.pool.channels == self.channels && pooling.pool.window.is_packed();
+        (fits && self.pooling.is_none()).then(|| Self { pooling: Some(pooling.clone()), ..self.clone() })
     }
 
     fn reads(&self) -> Reads {
@@ -263,14 +277,12 @@ impl Layer for BuiltBatchNormalization {
     fn forward<T: Scalar>(&self, cx: &mut Forward<T>, work: &mut NormalizationBuffers<T>, x: View<T>, y: ViewMut<T>) {
         let NormalizationBuffers { factors, turned: [turned_x, turned_y, _] } = work;
         let x = self.channels_last(x.data, turned_x);
-        let moving = [self.moving_mean, self.moving_variance].map(|id| cx.param(id));
-        let [scale, shift, _] = thirds(factors, self.channels);
-        for j in 0..self.channels {
-            let [mean, variance] = batch_norm::moments(cx.sums(), j).map_or(moving.map(|array| array[j]), round);
-            scale[j] = self.rate(variance) * self.gamma.map_or(T::one(), |gamma| cx.param(gamma)[j]);
-            shift[j] = self.beta.map_or(T::zero(), |beta| cx.param(beta)[j]) - mean * scale[j];
+        let [scale, shift] = parts(factors, self.channels);
+        self.affine(cx.params, cx.sums(), scale, shift);
+        match &self.pooling {
+            Some(pooling) => normalized(pooling, scale, shift).max(x, y.data),
+            None => self.write(y.data, turned_y, |y| batch_norm::affine(x, scale, shift, y)),
         }
-        self.write(y.data, turned_y, |y| batch_norm::affine(x, scale, shift, y));
     }
 
     fn sum_gradient<T: Scalar>(
@@ -283,12 +295,12 @@ impl Layer for BuiltBatchNormalization {
     ) {
         let NormalizationBuffers { factors, turned: [turned_x, turned_y, _] } = work;
         let (x, dy) = (self.channels_last(x.data, turned_x), self.channels_last(dy.data, turned_y));
-        let [mean, rate, _] = thirds(factors, self.channels);
+        let [mean, rate, scale, shift] = parts(factors, self.channels);
         for j in 0..self.channels {
             let [of_batch, variance] = round(batch_norm::moments(cx.sums(), j).expect("a batch has sums"));
             (mean[j], rate[j]) = (of_batch, self.rate(variance));
         }
-        batch_norm::add_gradient_sums(x, dy, mean, |j, part| {
+        let add = |j: usize, part: [f64; 2]| {
             for (sum, part) in sums[2 * j..].iter_mut().zip(part) {
                 *sum += part;
             }
@@ -299,7 +311,14 @@ impl Layer for BuiltBatchNormalization {
             if let Some(gamma) = self.gamma {
                 cx.grads.of(gamma)[j] += dy_x * rate[j];
             }
-        });
+        };
+        match &self.pooling {
+            Some(pooling) => {
+                self.affine(cx.params, cx.sums[0], scale, shift);
+                normalized(pooling, scale, shift).add_gradient_sums(x, dy, mean, add);
+            }
+            None => batch_norm::add_gradient_sums(x, dy, mean, add),
+        }
     }
 
     fn backward<T: Scalar>(
@@ -316,13 +335,13 @@ impl Layer for BuiltBatchNormalization {
         let x = self.channels_last(taped.x.data, turned_x);
         let dy = self.channels_last(taped.dy.data, turned_y);
         let variance = cx.param(self.moving_variance);
-        let [a, b, shift] = thirds(factors, self.channels);
+        let [a, b, c, scale, shift] = parts(factors, self.channels);
         // With r = 1 / sqrt(variance + epsilon), dx = gamma r (dy - sum(dy) / n - (x - mean) r^2 sum(dy (x - mean)) / n), and
         // without the sums where mean and variance do not depend on x.
         for j in 0..self.channels {
             let gamma = self.gamma.map_or(T::one(), |gamma| cx.param(gamma)[j]);
             let Some(moments) = batch_norm::moments(cx.sums(), j) else {
-                [a[j], b[j], shift[j]] = [gamma * self.rate(variance[j]), T::zero(), T::zero()];
+                [a[j], b[j], c[j]] = [gamma * self.rate(variance[j]), T::zero(), T::zero()];
                 continue;
             };
             let ([mean, variance], rows) = (round::<T>(moments), batch_norm::rows(cx.sums()));
@@ -331,9 +350,15 @@ impl Layer for BuiltBatchNormalization {
             let rate = self.rate(variance);
             a[j] = gamma * rate;
             b[j] = -a[j] * rate * rate * dy_x;
-            shift[j] = -a[j] * dy - b[j] * mean;
+            c[j] = -a[j] * dy - b[j] * mean;
         }
-        self.write(dx.data, turned_dx, |dx| batch_norm::combine(dy, x, [a, b, shift], dx));
+        match &self.pooling {
+            Some(pooling) => {
+                self.affine(cx.params, cx.sums(), scale, shift);
+                normalized(pooling, scale, shift).gradient(x, dy, [a, b, c], dx.data);
+            }
+            None => self.write(dx.data, turned_dx, |dx| batch_norm::combine(dy, x, [a, b, c], dx)),
+        }
     }
 
     fn store<T: Scalar>(&self, sums: &[f64], state: &mut State<T>) {
@@ -348,12 +373,16 @@ impl Layer for BuiltBatchNormalization {
     }
 }
 
-/// Three arrays of `c` elements.
-fn thirds<T: Scalar>(buffer: &mut Vec<T>, c: usize) -> [&mut [T]; 3] {
-    buffer.resize(3 * c, T::zero());
-    let (first, rest) = buffer.split_at_mut(c);
-    let (second, third) = rest.split_at_mut(c);
-    [first, second, third]
+/// `N` arrays of `c` elements.
+fn parts<T: Scalar, const N: usize>(buffer: &mut Vec<T>, c: usize) -> [&mut [T]; N] {
+    buffer.resize(N * c, T::zero());
+    let mut parts = buffer.chunks_exact_mut(c);
+    std::array::from_fn(|_| parts.next().expect("there are N"))
+}
+
+/// The normalization by these factors, with what is behind it.
+fn normalized<'a, T>(pooling: &'a BuiltMaxPooling2D, scale: &'a [T], shift: &'a [T]) -> NormalizedPool<'a, T> {
+    NormalizedPool { pool: &pooling.pool, scale, shift, relu: pooling.activation == Activation::Relu }
 }
 
 fn round<T: Scalar>(pair: [f64; 2]) -> [T; 2] {
@@ -361,6 +390,16 @@ fn round<T: Scalar>(pair: [f64; 2]) -> [T; 2] {
 }
 
 impl BuiltBatchNormalization {
+    /// Overwrites `scale` and `shift` with what makes the output `x * scale + shift`.
+    fn affine<T: Scalar>(&self, params: Params<T>, sums: &[f64], scale: &mut [T], shift: &mut [T]) {
+        let moving = [self.moving_mean, self.moving_variance].map(|id| params.of(id));
+        for j in 0..self.channels {
+            let [mean, variance] = batch_norm::moments(sums, j).map_or(moving.map(|array| array[j]), round);
+            scale[j] = self.rate(variance) * self.gamma.map_or(T::one(), |gamma| params.of(gamma)[j]);
+            shift[j] = self.beta.map_or(T::zero(), |beta| params.of(beta)[j]) - mean * scale[j];
+        }
+    }
+
     /// `1 / sqrt(variance + epsilon)`
     fn rate<T: Scalar>(&self, variance: T) -> T {
         (variance + T::of(self.epsilon)).sqrt().recip()
@@ -387,6 +426,72 @@ impl BuiltBatchNormalization {
         compute(turned);
         for (turned, y) in turned.chunks_exact(self.size).zip(y.chunks_exact_mut(self.size)) {
             order.scatter(turned, y, |y, turned| *y = turned);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::prelude::*;
+
+    /// A model and the same with a layer in it that keeps the normalization and the pooling apart, and changes nothing.
+    fn fused_and_not(input: [usize; 3], pool: MaxPooling2D, relu: bool) -> [Model<f64>; 2] {
+        [false, true].map(|apart| {
+            let mut plan = Sequential::new(input).add(Conv2D::new(19, 2)).add(BatchNormalization::new());
+            if apart {
+                plan = plan.add(Rescaling::new(1.0));
+            }
+            if relu {
+                plan = plan.add(Activation::Relu);
+            }
+            let mut model = plan.add(pool.clone()).add(Flatten::new()).add(Dense::new(3)).build_as::<f64>().unwrap();
+            let weights = model.get_weights();
+            let mut weights: Vec<_> = weights.iter().map(|w| Tensor::random_normal(w.shape(), 0.0, 1.0, 1)).collect();
+            // The variance is positive; a gamma of 0 is no special case.
+            weights[5] = weights[5].map(|x| x * x + 0.5);
+            weights[2].data_mut()[3] = 0.0;
+            model.set_weights(&weights).unwrap();
+            model.compile(SGD::new(0.1), MeanSquaredError, []).unwrap();
+            model
+        })
+    }
+
+    #[test]
+    fn with_a_pooling_behind_it_is_one_layer() {
+        let cases = [
+            ([9, 8, 2], MaxPooling2D::new(2)), // a line and a column are left over
+            ([9, 9, 1], MaxPooling2D::new((2, 4))),
+            ([10, 7, 1], MaxPooling2D::new(3)),
+            ([6, 6, 1], MaxPooling2D::new(1)),
+        ];
+        for (input, pool) in cases {
+            for relu in [false, true] {
+                let [mut fused, mut apart] = fused_and_not(input, pool.clone(), relu);
+                let x = Tensor::random_normal([21, input[0], input[1], input[2]], 0.0, 1.0, 2);
+                let y = Tensor::random_normal([21, 3], 0.0, 1.0, 3);
+                assert_eq!(fused.predict(&x).unwrap(), apart.predict(&x).unwrap(), "{pool:?} {relu}");
+                let ((loss, gradients), (expected_loss, expected)) =
+                    (fused.gradients(&x, &y).unwrap(), apart.gradients(&x, &y).unwrap());
+                assert!(
+                    (loss - expected_loss).abs() < 1e-12 * expected_loss,
+                    "{pool:?} {relu}: {loss} {expected_loss}"
+                );
+                for (gradient, expected) in gradients.iter().zip(&expected) {
+                    let largest = expected.data().iter().fold(1.0, |most: f64, g| most.max(g.abs()));
+                    for (g, e) in gradient.data().iter().zip(expected.data()) {
+                        assert!((g - e).abs() <= 1e-12 * largest, "{pool:?} {relu}: {g} {e}");
+                    }
+                }
+                // A step moves the averages alike, and a frozen layer computes with them.
+                for model in [&mut fused, &mut apart] {
+                    model.fit(&x, &y, Fit::new().batch_size(21).verbose(0)).unwrap();
+                    model.set_trainable("batch_normalization", false).unwrap();
+                }
+                let (gradients, expected) = (fused.gradients(&x, &y).unwrap().1, apart.gradients(&x, &y).unwrap().1);
+                for (g, e) in gradients.iter().zip(&expected).flat_map(|(g, e)| g.data().iter().zip(e.data())) {
+                    assert!((g - e).abs() <= 1e-9 * e.abs().max(1.0), "{pool:?} {relu}: {g} {e}");
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A [`Layer`] as an object: the type of its `Work` and its scalar erased.
 
-use std::{any::Any, fmt::Debug};
+use std::{any::Any, fmt::Debug, sync::Arc};
 
 use super::{Backward, Forward, Layer, Params, Pass, Reads, Scope, State, Taped};
 use crate::{
@@ -14,6 +14,10 @@ pub trait DynLayer: Erased<f32> + Erased<f64> + Debug + Send + Sync {
     fn scope(&self) -> Scope;
     /// [`Layer::is_identity`].
     fn is_identity(&self) -> bool;
+    /// [`Layer::fuse`].
+    fn fuse(&self, next: &dyn DynLayer) -> Option<Arc<dyn DynLayer>>;
+    /// The layer as what [`Layer::fuse`] sees.
+    fn as_any(&self) -> &dyn Any;
     /// [`Layer::reads`].
     fn reads(&self) -> Reads;
     /// [`Layer::indices`].
@@ -27,6 +31,14 @@ impl<L: Layer> DynLayer for L {
 
     fn is_identity(&self) -> bool {
         Layer::is_identity(self)
+    }
+
+    fn fuse(&self, next: &dyn DynLayer) -> Option<Arc<dyn DynLayer>> {
+        Some(Arc::new(Layer::fuse(self, next.as_any())?))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
     }
 
     fn reads(&self) -> Reads {

@@ -1,6 +1,6 @@
 //! The contract of a layer: a configuration that is built, and a pure function with its gradient.
 
-use std::fmt::Debug;
+use std::{any::Any, fmt::Debug};
 
 use super::ChannelAffine;
 use crate::{
@@ -214,6 +214,15 @@ pub trait Layer: Debug + Send + Sync + 'static {
     /// where it can do without.
     fn is_identity(&self) -> bool {
         false
+    }
+
+    /// The layer with the one behind it, where one that does the work of both is less work: the model runs it in place of the two. `next`
+    /// is the built layer, to be downcast.
+    fn fuse(&self, _next: &dyn Any) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
     }
 
     /// What [`backward`](Layer::backward) reads of the forward pass. What nobody reads is not kept until then, which saves memory

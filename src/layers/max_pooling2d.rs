@@ -75,10 +75,10 @@ impl LayerConfig for MaxPooling2D {
 }
 
 /// A built [`MaxPooling2D`] or [`MaxPooling1D`](super::MaxPooling1D).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BuiltMaxPooling2D {
-    pool: Pool,
-    activation: Activation,
+    pub(super) pool: Pool,
+    pub(super) activation: Activation,
 }
 
 impl BuiltMaxPooling2D {

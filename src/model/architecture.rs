@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Model, Sequential, sequential::Planned};
+use super::{
+    Model, Sequential,
+    sequential::{Planned, check_rate},
+};
 use crate::{
     Error, Result, Scalar, Shape,
     config::{self, Argument, Arguments, Registry, shortened},
@@ -141,6 +144,7 @@ impl Planned {
         arguments.finish()?;
         if let Some(json) = json.get("learning_rate_multiplier") {
             rate = f64::from_json(json)?;
+            check_rate(rate).map_err(|message| format!("learning_rate_multiplier: {message}"))?;
         }
         Ok(Planned { config, taken: Some((name.to_owned(), Vec::new())), trainable, rate })
     }

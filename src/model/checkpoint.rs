@@ -42,15 +42,18 @@ impl Point {
 /// What a training and the one that goes on with it must have in common, besides the model.
 pub(super) struct Run<'a> {
     pub seed: u64,
+    /// [`Source::describe`](super::source::Source::describe).
+    pub data: String,
     pub objective: &'a Objective,
 }
 
 impl Run<'_> {
     /// In the words of an error.
-    fn describe<T: Scalar>(&self, plan: &Plan, model: &Model<T>, callbacks: usize) -> [(&'static str, String); 6] {
+    fn describe<T: Scalar>(&self, plan: &Plan, model: &Model<T>, callbacks: usize) -> [(&'static str, String); 7] {
         let optimizer = model.compiled("fit").map_or("none", |compiled| compiled.optimizer.name());
         [
             ("seed", self.seed.to_string()),
+            ("data", self.data.clone()),
             ("steps of an epoch", plan.steps.map_or("unknown".to_owned(), |steps| steps.to_string())),
             ("figures", plan.monitors.join(", ")),
             ("optimizer", optimizer.to_owned()),
@@ -89,7 +92,7 @@ pub(super) fn archive<T: Scalar>(
     weights::add_weights(model, &mut archive);
     let state = model.optimizer_state().expect("a model in training is compiled");
     // The epoch in which it goes on begins once more.
-    let epochs = state.epochs - usize::from(point.step > 0);
+    let epochs = state.epochs.saturating_sub(usize::from(point.step > 0));
     let counts = [point.epoch as u64, point.step as u64, point.stopped.into(), state.steps, epochs as u64];
     let Archive { strings, arrays } = &mut archive;
     let described = run.describe(plan, model, callbacks.len()).map(|(name, value)| (name.to_owned(), value));
@@ -148,6 +151,14 @@ impl Checkpoint {
             }
         }
         let [epoch, step, stopped, steps, epochs] = self.counts()?;
+        let begun = epoch + u64::from(step > 0);
+        if begun > callbacks.plan.epochs as u64 {
+            let asked = callbacks.plan.epochs;
+            return Err(self.error(format!(
+                "it holds a training that is in epoch {begun}, but this one ends after {asked}; ask for at least {begun} epochs, or delete the \
+                 file to begin anew"
+            )));
+        }
         let params = weights::model_weights(model, &self.archive).map_err(|message| self.error(message))?;
         let arrays = model.optimizer_state()?.arrays.into_iter().map(|(name, _)| {
             let values = self.values(&format!("{OPTIMIZER}{name}"))?;
@@ -170,14 +181,24 @@ impl Checkpoint {
         model.set_params(&params);
         model.history.epochs = history;
         callbacks.stop = point.stopped;
-        callbacks.set_states(model, &self.callback_states(callbacks.count()))?;
+        let states = self.callback_states(callbacks.count());
+        if let Some(i) = callbacks.states().iter().zip(&states).position(|(now, saved)| !now.keys().eq(saved.keys())) {
+            let now = callbacks.states()[i].keys().cloned().collect::<Vec<_>>().join(", ");
+            let saved = states[i].keys().cloned().collect::<Vec<_>>().join(", ");
+            return Err(self.error(format!(
+                "callback {i} has left [{saved}], but the one of this training has [{now}]; give the same callbacks in the same order"
+            )));
+        }
+        callbacks.set_states(model, &states)?;
         Ok(point)
     }
 
     fn counts(&self) -> Result<[u64; COUNTS.len()]> {
         let mut counts = [0; COUNTS.len()];
         for (count, name) in counts.iter_mut().zip(COUNTS) {
-            let text = self.archive.strings.get(name).and_then(|text| text.parse().ok());
+            // So many that counting on cannot overflow.
+            let text =
+                self.archive.strings.get(name).and_then(|text| text.parse().ok()).filter(|&count| count < 1 << 53);
             *count = text.ok_or_else(|| self.error(format!("{name} is not a number")))?;
         }
         Ok(counts)

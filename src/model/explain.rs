@@ -82,7 +82,7 @@ impl<T: Scalar> Model<T> {
     /// As [`input_gradient`](Model::input_gradient); when no layer has this name, it is the last, or its output is not an image.
     pub fn grad_cam<'a>(&self, x: impl Into<Input<'a, T>>, layer: &str, classes: &Labels) -> Result<Tensor<T>> {
         let index = self.layer_index("grad_cam", layer)?;
-        let output = self.graph.nodes[index].output;
+        let output = self.layers[index].output;
         let [h, w, c] = *output.dims() else {
             let help = "take a layer whose output is images (height, width, channels)";
             return Err(Error::shape(format!("grad_cam: {layer}"), "a layer of images", output, help));

@@ -161,7 +161,7 @@ impl<T: Scalar> Model<T> {
         let mut callbacks = Callbacks { callbacks: options.callbacks, plan, stop: false };
         let saved = callbacks.backup().map(|backup| backup.read()).transpose()?.flatten();
         callbacks.plan.resumes = saved.is_some();
-        let run = Run { seed: options.seed, objective };
+        let run = Run { seed: options.seed, data: source.describe(), objective };
 
         // From here on a thread of the pool: for any other, each parallel loop has to wake the pool up and wait for it.
         rayon::scope(|_| {
@@ -175,13 +175,15 @@ impl<T: Scalar> Model<T> {
             while point.epoch < epochs && !(point.stopped && point.step == 0) {
                 let (start, epoch) = (Instant::now(), point.epoch);
                 let place = format!("{method}: epoch {}", epoch + 1);
-                progress.epoch_begins(epoch);
+                progress.epoch_begins(epoch, point.step);
                 if point.step == 0 {
                     callbacks.call(trainer.model, |callback, training| callback.on_epoch_begin(training, epoch))?;
                 }
-                let skipped = if point.stopped { usize::MAX } else { point.step };
                 let (time_before, mut not_finite) = (point.time, None);
-                source.epoch(&place, objective, &mut trainer, skipped, |trainer, samples, indices| {
+                let taken = point.step;
+                // After a stop in the middle of an epoch, only its end is left to do.
+                let stopped = point.stopped.then(|| trainer.begin_epoch()).is_some();
+                let mut step = |trainer: &mut Trainer<T>, samples: &Samples<T>, indices: &[usize]| {
                     let Point { step, sums, time, .. } = &mut point;
                     callbacks
                         .call(trainer.model, |callback, training| callback.on_train_batch_begin(training, *step))?;
@@ -203,7 +205,10 @@ impl<T: Scalar> Model<T> {
                     point.stopped = callbacks.stop;
                     callbacks.save(&run, trainer.model, &point)?;
                     Ok(if callbacks.stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-                })?;
+                };
+                if !stopped {
+                    source.epoch(&place, objective, &mut trainer, taken, &mut step)?;
+                }
                 if let Some(warning) = not_finite {
                     progress.warn(&warning);
                     trainer.model.history.warnings.push(warning);
@@ -271,8 +276,12 @@ impl<T: Scalar> Callbacks<'_, T> {
         let Some(backup) = self.backup().filter(|backup| backup.is_due(point.step)) else {
             return Ok(());
         };
-        let states: Vec<CallbackState> = self.callbacks.iter().map(|callback| callback.state()).collect();
-        backup.write(&checkpoint::archive(run, &self.plan, model, point, &states))
+        backup.write(&checkpoint::archive(run, &self.plan, model, point, &self.states()))
+    }
+
+    /// Those of all, in their order.
+    pub fn states(&self) -> Vec<CallbackState> {
+        self.callbacks.iter().map(|callback| callback.state()).collect()
     }
 
     /// Each goes on from its state.

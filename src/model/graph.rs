@@ -34,7 +34,7 @@ pub(crate) struct Graph {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub layer: Arc<dyn DynLayer>,
-    /// One sample of the output.
+    /// One sample of what it gives when it runs, which is what the layer gives, unless it does the work of those behind it as well.
     pub output: Shape,
     /// Its weights among those of the model.
     pub weights: Range<usize>,
@@ -90,7 +90,8 @@ impl Node {
 }
 
 impl Graph {
-    pub fn new(input: Shape, nodes: Vec<Node>, head: Activation, layout: ParamLayout) -> Self {
+    pub fn new(input: Shape, mut nodes: Vec<Node>, head: Activation, layout: ParamLayout) -> Self {
+        fuse(&mut nodes);
         let chains = segments(&nodes, |_| false);
         let segments = segments(&nodes, |scope| matches!(scope, Scope::Summed { .. }));
         let mut skipped: Vec<bool> = nodes.iter().map(|node| node.layer.is_identity()).collect();
@@ -166,6 +167,21 @@ impl Graph {
     }
 }
 
+/// Lets nodes take over the work of those behind them, which are left with nothing to do. What lies between does nothing, either.
+fn fuse(nodes: &mut [Node]) {
+    for i in 0..nodes.len() {
+        let Some(next) = (i + 1..nodes.len()).find(|&next| !nodes[next].layer.is_identity()) else {
+            return;
+        };
+        if let Some(fused) = nodes[i].layer.fuse(&*nodes[next].layer) {
+            let output = nodes[next].output;
+            nodes[i].layer = fused;
+            nodes[next].layer = Arc::new(Activation::Linear);
+            nodes[i..next].iter_mut().for_each(|node| node.output = output);
+        }
+    }
+}
+
 /// The nodes cut into segments. A layer for which `waits` begins a new one, behind another chain, which computes its sums.
 fn segments(nodes: &[Node], waits: impl Fn(Scope) -> bool) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
@@ -223,5 +239,20 @@ mod tests {
         assert_eq!(kept, [false, true, true, true, false, false]);
         let skipped: Vec<bool> = (0..6).map(|i| model.graph.is_skipped(i)).collect();
         assert_eq!(skipped, [false, false, false, false, true, false]);
+    }
+
+    #[test]
+    fn a_normalization_does_the_work_of_the_pooling_behind_it() {
+        let runs = |pool: MaxPooling2D| {
+            let plan = Sequential::new([9, 9, 2]).add(BatchNormalization::new()).add(Activation::Relu).add(pool);
+            let model = plan.build().unwrap();
+            assert_eq!(model.layers().next().unwrap().output_shape(), [9, 9, 2].into());
+            let output = model.output_shape();
+            assert!(output.dims()[0] < 9 && model.graph.output() == output, "{output}");
+            model.graph.nodes.iter().filter(|node| !node.layer.is_identity()).count()
+        };
+        assert_eq!(runs(MaxPooling2D::new(2)), 1);
+        assert_eq!(runs(MaxPooling2D::new(3).strides(2)), 2, "windows that overlap");
+        assert_eq!(runs(MaxPooling2D::new(2).padding(Padding::Same)), 2, "a window that is partly padding");
     }
 }

@@ -10,6 +10,8 @@ use crate::{Scalar, Shape, Tensor, params::ParamInfo};
 pub(crate) struct LayerInfo {
     pub name: String,
     pub config: Arc<dyn DynConfig>,
+    /// One sample of its output.
+    pub output: Shape,
 }
 
 /// A layer of a built model.
@@ -32,7 +34,7 @@ impl<'a, T: Scalar> LayerRef<'a, T> {
 
     /// The shape of one sample of its output.
     pub fn output_shape(&self) -> Shape {
-        self.node().output
+        self.info().output
     }
 
     /// What it declared about each of its weights, in Keras's order: kernel, bias.

@@ -213,10 +213,7 @@ impl<T: Scalar> Model<T> {
     pub fn set_learning_rate_multiplier(&mut self, layer: &str, multiplier: f64) -> Result<()> {
         let method = "set_learning_rate_multiplier";
         let index = self.layer_index(method, layer)?;
-        if !(multiplier > 0.0 && multiplier.is_finite()) {
-            let message = format!("multiplier must be a finite number above 0, got {multiplier}; see set_trainable");
-            return Err(Error::argument(method, message));
-        }
+        sequential::check_rate(multiplier).map_err(|message| Error::argument(method, message))?;
         self.graph.nodes[index].rate = multiplier;
         self.follow_trainable();
         Ok(())

@@ -16,6 +16,8 @@ pub(crate) struct Progress {
     /// The steps of an epoch, where they are known, and those of this one that are done.
     steps: Option<usize>,
     done: usize,
+    /// Those that were done before the training was interrupted.
+    done_before: usize,
     epoch_start: Instant,
 }
 
@@ -36,7 +38,7 @@ impl Progress {
             1 if on_terminal => Style::Bar(None),
             _ => Style::Line,
         };
-        Progress { style, draws: on_terminal, epochs, steps, done: 0, epoch_start: Instant::now() }
+        Progress { style, draws: on_terminal, epochs, steps, done: 0, done_before: 0, epoch_start: Instant::now() }
     }
 
     pub fn warn(&self, warning: &str) {
@@ -46,17 +48,20 @@ impl Progress {
         }
     }
 
-    pub fn epoch_begins(&mut self, epoch: usize) {
+    /// `done`: its steps that were done before the training was interrupted.
+    pub fn epoch_begins(&mut self, epoch: usize, done: usize) {
         self.epoch_start = Instant::now();
-        if epoch > 0 {
+        if self.done > 0 {
             // Where it is not known, an epoch can be expected to be as long as the one before.
             self.steps.get_or_insert(self.done);
         }
-        self.done = 0;
+        (self.done, self.done_before) = (done, done);
         #[cfg(feature = "progress")]
         if let Style::Bar(bar) = &mut self.style {
             print(&format!("Epoch {}/{}", epoch + 1, self.epochs));
-            *bar = Some(self::bar(self.steps));
+            let new = self::bar(self.steps);
+            new.set_position(done as u64);
+            *bar = Some(new);
         }
     }
 
@@ -67,7 +72,7 @@ impl Progress {
             bar.set_position(self.done as u64 + 1);
             // A message costs more than a position; more often than this nobody can read it.
             if self.done.is_multiple_of((self.steps.unwrap_or(1000) / 100).max(1)) {
-                let per_step = per_step(self.epoch_start.elapsed(), self.done + 1);
+                let per_step = per_step(self.epoch_start.elapsed(), self.done + 1 - self.done_before);
                 bar.set_message(format!("{per_step} - {}", score()));
             }
         }
@@ -113,7 +118,7 @@ impl Progress {
 
 /// `8.4ms/step`, or `84us/step` for a small model.
 fn per_step(time: Duration, steps: usize) -> String {
-    let micros = time.as_secs_f64() * 1e6 / steps as f64;
+    let micros = time.as_secs_f64() * 1e6 / steps.max(1) as f64;
     if micros < 1e3 { format!("{micros:.0}us/step") } else { format!("{:.1}ms/step", micros / 1e3) }
 }
 

@@ -189,6 +189,14 @@ impl<T: Scalar> From<&Model<T>> for Sequential {
     }
 }
 
+/// Whether a learning rate can be multiplied by this; if not, why.
+pub(super) fn check_rate(multiplier: f64) -> Result<(), String> {
+    match multiplier > 0.0 && multiplier.is_finite() {
+        true => Ok(()),
+        false => Err(format!("multiplier must be a finite number above 0, got {multiplier}; see set_trainable")),
+    }
+}
+
 /// Copies the weights of a layer that was taken from another model into the flat array.
 fn put_weights<T: Scalar>(weights: &[Tensor<f64>], infos: &[ParamInfo], params: &mut [T]) -> Result<()> {
     for (weight, info) in weights.iter().zip(infos) {
@@ -278,7 +286,7 @@ impl Plan {
             rate: planned.rate,
         });
         self.names.insert(name.clone());
-        self.infos.push(LayerInfo { name, config: planned.config.clone() });
+        self.infos.push(LayerInfo { name, config: planned.config.clone(), output });
         Ok(())
     }
 
@@ -312,8 +320,8 @@ impl Plan {
         };
         let row = |mark: &str, layer: &str, shape: String| format!("\n  {mark} {layer:<32} {shape}");
         let mut stack = row(" ", "input", self.input.to_string());
-        for (info, node) in self.infos.iter().zip(&self.nodes) {
-            stack += &row(" ", &format!("{} ({})", info.name, info.config.class_name()), node.output.to_string());
+        for info in &self.infos {
+            stack += &row(" ", &format!("{} ({})", info.name, info.config.class_name()), info.output.to_string());
         }
         stack += &row(">", failed.class_name(), "does not fit here".to_owned());
         Error::Shape { place, expected, got, help: format!("{help}{stack}").into() }

@@ -34,6 +34,17 @@ impl<T: Scalar> Source<'_, T> {
         }
     }
 
+    /// What a training that goes on must have in common with the one that was interrupted.
+    pub fn describe(&self) -> String {
+        match self {
+            Source::Samples { n, order, .. } => {
+                let order = if order.shuffle { "shuffled" } else { "in their order" };
+                format!("{n} samples {order}")
+            }
+            Source::Dataset { .. } => "data set".to_owned(),
+        }
+    }
+
     /// Gives each batch of the next epoch but the first `skipped`, checked samples of some indices, to `step`, until it breaks.
     pub fn epoch(
         &self,

@@ -35,7 +35,7 @@ impl<T: Scalar> Model<T> {
             let message = format!("the model has {} layers, got the range {start}..{end}", self.layers.len());
             return Err(Error::argument("slice", message));
         }
-        let input = if start == 0 { self.input_shape() } else { self.graph.nodes[start - 1].output };
+        let input = if start == 0 { self.input_shape() } else { self.layers[start - 1].output };
         Sequential::of(input, self.planned().take(end).skip(start)).build_as()
     }
 
@@ -48,8 +48,10 @@ impl<T: Scalar> Model<T> {
     /// When the first layer is not frozen, or all are; as [`predict`](Model::predict).
     pub fn precompute_features<'a>(&self, x: impl Into<crate::data::Input<'a, T>>) -> Result<(Tensor<T>, Model<T>)> {
         let idle = |i: &usize| !self.graph.nodes[*i].trainable || self.graph.nodes[*i].params.is_empty();
-        let frozen = (0..self.layers.len()).take_while(idle).count();
-        if frozen == 0 || frozen == self.layers.len() || self.graph.nodes[..frozen].iter().all(|node| node.trainable) {
+        let idle = (0..self.layers.len()).take_while(idle).count();
+        // A layer without weights is not frozen where none behind it is: a dropout there belongs to the others.
+        let frozen = (0..idle).rev().find(|&i| !self.graph.nodes[i].trainable).map_or(0, |i| i + 1);
+        if frozen == 0 || frozen == self.layers.len() {
             let help = "the first layers must be frozen, and not all; see Model::freeze_until";
             return Err(Error::argument("precompute_features", help));
         }

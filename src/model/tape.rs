@@ -305,16 +305,20 @@ impl<T: Scalar> Step<'_, T> {
                 Some(previous) => (&previous.out[..x_len], &mut previous.dout[..]),
                 None => (x, &mut tape.dx[..]),
             };
-            let dx = reach.needs_dx(segment.nodes.start).then(|| &mut dx[..x_len]);
+            let (head, next) = (self.summed_head(i).filter(|&head| reach.holds(head)), self.summed_head(i + 1));
+            // Where the node behind waits for sums, the gradient is that to its output.
+            let output_of = |node: usize| self.n * self.graph.nodes[node].output.size();
+            let (dx_len, dy_len) = (head.map_or(x_len, output_of), next.map_or(y_len, output_of));
+            let dx = reach.needs_dx(segment.nodes.start).then(|| &mut dx[..dx_len]);
             let lane_samples = lane_samples(self.graph, segment, self.n);
-            let part = Part { x, y: &out[..y_len], dy: &mut dout[..y_len], dx, n: self.n };
+            let part = Part { x, y: &out[..y_len], dy: &mut dout[..dy_len], dx, n: self.n };
             let lanes = &mut lanes[..self.n.div_ceil(lane_samples)];
             let grads = &mut tape.grads[segment.params.clone()];
             let run = BackwardRun {
                 segment,
                 reach,
-                head: self.summed_head(i).filter(|&head| reach.holds(head)).map(|head| (head, &sums[0][..])),
-                next: self.summed_head(i + 1).map(|next| (next, after[0].sums.each_ref().map(|sums| &sums[..]))),
+                head: head.map(|head| (head, &sums[0][..])),
+                next: next.map(|next| (next, after[0].sums.each_ref().map(|sums| &sums[..]))),
             };
             match segment.scope {
                 Scope::WholeBatch => self.spaces.lend(self.graph, |space| {
@@ -431,10 +435,10 @@ impl<T: Scalar> Step<'_, T> {
             let (shape, node) = (self.graph.input_of(head), &self.graph.nodes[head]);
             let dy = match &dx {
                 Some(dx) => dx,
-                None if inside => &upper[..x.len()],
+                None if inside => &upper[..n * node.output.size()],
                 None => dy,
             };
-            let [x, dy] = [x, dy].map(|data| View::new(shape.batch(n), data));
+            let (x, dy) = (View::new(shape.batch(n), x), View::new(node.output.batch(n), dy));
             let mut cx = self.cx(head, offset, [forward_sums, &[]], grads, scratch);
             node.methods::<T>().sum_gradient(&mut cx, &mut works[head], x, dy, sums);
         }
@@ -496,10 +500,12 @@ impl<'a, T> Part<'a, T> {
         let at = |len: usize| len.checked_div(n).unwrap_or(0) * samples;
         let (x, x_rest) = x.split_at(at(x.len()));
         let (y, y_rest) = y.split_at(at(y.len()));
-        let (dy, dy_rest) = dy.split_at_mut(y.len());
+        let dy_at = at(dy.len());
+        let (dy, dy_rest) = dy.split_at_mut(dy_at);
         let (dx, dx_rest) = match dx {
             Some(dx) => {
-                let (dx, rest) = dx.split_at_mut(x.len());
+                let dx_at = at(dx.len());
+                let (dx, rest) = dx.split_at_mut(dx_at);
                 (Some(dx), Some(rest))
             }
             None => (None, None),

@@ -65,6 +65,11 @@ impl<'m, T: Scalar> Trainer<'m, T> {
         sums: &mut Sums,
     ) -> Result<(), &'static str> {
         let Trainer { model, reach, buffers, packed, good, norms, seed } = self;
+        // A callback may have frozen layers, or set them free.
+        let now = model.graph.reach();
+        if now != *reach {
+            (*reach, *buffers, *packed) = (now, None, Packed::new(&model.graph, Some(now)));
+        }
         let compiled = model.compiled.as_ref().expect(COMPILED);
         let n = indices.len();
         let large = buffers.take().filter(|buffers| buffers.samples >= n);
