@@ -3,6 +3,7 @@
 use crate::{
     Scalar, Shape,
     config::{self, Arguments},
+    kernels::strided::Strided,
 };
 
 /// What a weight is brought back to after each step of training: `keras.constraints`.
@@ -18,7 +19,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub struct Constraint {
     kind: Kind,
-    axes: Vec<usize>,
+    /// Negative ones count from the end.
+    axes: Vec<isize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,15 +49,15 @@ impl Constraint {
         Constraint { kind: Kind::UnitNorm, axes: vec![0] }
     }
 
-    /// The axes that a norm is taken over; the first by default.
-    pub fn axis(mut self, axes: impl IntoIterator<Item = usize>) -> Self {
+    /// The axes that a norm is taken over, the first by default; -1 is the last.
+    pub fn axis(mut self, axes: impl IntoIterator<Item = isize>) -> Self {
         self.axes = axes.into_iter().collect();
         self
     }
 
     /// Whether the arguments suit a weight of `shape`; if not, what does not.
     pub(crate) fn check(&self, shape: Shape) -> Result<(), String> {
-        if let Some(axis) = self.axes.iter().find(|&&axis| axis >= shape.rank()) {
+        if let Some(axis) = self.axes.iter().find(|&&axis| axis_of(axis, shape.rank()).is_none()) {
             return Err(format!("the constraint's axis {axis} is not one of a weight of shape {shape}"));
         }
         match self.kind {
@@ -66,17 +68,21 @@ impl Constraint {
         }
     }
 
-    /// Brings a weight of `shape` back. `norms` is memory to compute in, that grows as needed.
-    pub fn apply<T: Scalar>(&self, shape: Shape, weight: &mut [T], norms: &mut Vec<T>) {
+    /// Brings a weight of `shape` back. `norms` is memory to compute in, of this weight's own.
+    pub(crate) fn apply<T: Scalar>(&self, shape: Shape, weight: &mut [T], norms: &mut Norms<T>) {
         if self.kind == Kind::NonNeg {
             // As Keras: a NaN becomes 0 * NaN.
             return weight.iter_mut().filter(|w| **w < T::zero()).for_each(|w| *w = T::zero());
         }
-        norms.clear();
-        norms.resize(weight.len(), T::zero());
-        for (i, &w) in weight.iter().enumerate() {
-            norms[self.group(shape, i)] += w * w;
-        }
+        let Norms { values: norms, groups } = norms;
+        let groups = groups.get_or_insert_with(|| {
+            let mut small = shape.dims().to_vec();
+            self.axes.iter().filter_map(|&axis| axis_of(axis, shape.rank())).for_each(|axis| small[axis] = 1);
+            norms.resize(small.iter().product(), T::zero());
+            Strided::broadcast(&small, shape.dims())
+        });
+        norms.fill(T::zero());
+        groups.scatter(weight, norms, |norm, w| *norm += w * w);
         let epsilon = T::of(EPSILON);
         for norm in norms.iter_mut() {
             let length = norm.sqrt();
@@ -85,25 +91,28 @@ impl Constraint {
                 _ => (epsilon + length).recip(),
             };
         }
-        for (i, w) in weight.iter_mut().enumerate() {
-            *w *= norms[self.group(shape, i)];
-        }
+        groups.take(norms, weight, |w, factor| *w *= factor);
     }
+}
 
-    /// The first element that shares the norm of element `i`: the same with 0 on the axes of the norm.
-    fn group(&self, shape: Shape, i: usize) -> usize {
-        let mut rest = i;
-        let mut stride = 1;
-        let mut group = 0;
-        for (axis, &dim) in shape.dims().iter().enumerate().rev() {
-            if !self.axes.contains(&axis) {
-                group += rest % dim * stride;
-            }
-            rest /= dim;
-            stride *= dim;
-        }
-        group
+/// The norms of a weight.
+#[derive(Debug)]
+pub(crate) struct Norms<T> {
+    values: Vec<T>,
+    /// Which of them each element has; looked up once.
+    groups: Option<Strided>,
+}
+
+impl<T> Default for Norms<T> {
+    fn default() -> Self {
+        Norms { values: Vec::new(), groups: None }
     }
+}
+
+/// The axis that is meant of `rank` many, if there is one.
+fn axis_of(axis: isize, rank: usize) -> Option<usize> {
+    let from_start = if axis < 0 { axis.checked_add_unsigned(rank)? } else { axis };
+    usize::try_from(from_start).ok().filter(|&axis| axis < rank)
 }
 
 impl config::Object for Constraint {
@@ -141,7 +150,7 @@ mod tests {
     use super::*;
 
     fn apply<const N: usize>(constraint: Constraint, shape: impl Into<Shape>, mut weight: [f64; N]) -> [f64; N] {
-        constraint.apply(shape.into(), &mut weight, &mut Vec::new());
+        constraint.apply(shape.into(), &mut weight, &mut Norms::default());
         weight.map(|w| (w * 1e6).round() / 1e6)
     }
 
@@ -151,6 +160,8 @@ mod tests {
         assert_eq!(apply(Constraint::max_norm(2.0), [2, 2], weight), [1.2, 0.1, -1.6, 0.2]);
         assert_eq!(apply(Constraint::unit_norm().axis([0, 1]), [2, 2], [3.0, 0.0, 0.0, 4.0]), [0.6, 0.0, 0.0, 0.8]);
         assert_eq!(apply(Constraint::unit_norm().axis([1]), [2, 2], [3.0, 4.0, 0.0, 5.0]), [0.6, 0.8, 0.0, 1.0]);
+        assert_eq!(apply(Constraint::unit_norm().axis([-1]), [2, 2], [3.0, 4.0, 0.0, 5.0]), [0.6, 0.8, 0.0, 1.0]);
+        assert_eq!(apply(Constraint::unit_norm().axis([0, 2]), [2, 2, 1], [3.0, 4.0, 4.0, 3.0]), [0.6, 0.8, 0.8, 0.6]);
         assert_eq!(apply(Constraint::non_neg(), [3], [1.0, -2.0, 0.0]), [1.0, 0.0, 0.0]);
     }
 
@@ -159,6 +170,7 @@ mod tests {
         assert!(Constraint::max_norm(-1.0).check([2].into()).is_err());
         assert!(Constraint::max_norm(f64::NAN).check([2].into()).is_err());
         assert!(Constraint::unit_norm().axis([1]).check([2].into()).is_err());
+        assert!(Constraint::unit_norm().axis([-2]).check([2].into()).is_err());
         assert!(Constraint::max_norm(1.0).axis([0, 1]).check([2, 3].into()).is_ok());
     }
 }

@@ -97,8 +97,8 @@ impl<T: Scalar> Callback<T> for CSVLogger {
 
     fn state(&self) -> CallbackState {
         // Without the file nothing is known of its lines, and none is taken away.
-        let bytes = fs::metadata(&self.path).map(|file| ("bytes".to_owned(), vec![file.len() as f64]));
-        bytes.into_iter().collect()
+        let bytes = fs::metadata(&self.path).map(|file| file.len() as f64);
+        CallbackState::from([("bytes".to_owned(), bytes.into_iter().collect())])
     }
 
     /// Takes away the lines of epochs that come again.

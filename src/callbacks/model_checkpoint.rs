@@ -261,7 +261,31 @@ mod tests {
         assert!(error(at("{epoch")).contains("a { has no }"));
         assert!(error(at("a").every_batches(0)).contains("every_batches must be at least 1"));
         assert!(error(at("a").save_best_only(true)).contains("val_loss"));
-        assert!(error(at("none/a")).contains("none/a"));
+        assert!(error(at("{val_loss}").every_batches(1)).contains("there is no figure {val_loss}"));
+        let batches = at("a").save_best_only(true).every_batches(1);
+        assert!(error(batches).contains("val_loss"));
         assert_eq!(files(&folder), [""; 0]);
+        // A folder that cannot be made.
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(error(at("file/a")).contains("file"));
+    }
+
+    #[test]
+    fn the_best_of_two_trainings_stays_and_batches_count_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let (x, y): (Tensor, Tensor) = (Tensor::ones([6, 2]), Tensor::zeros([6, 1]));
+        let mut model = Sequential::new([2]).add(Dense::new(1)).compile(SGD::new(0.1), MeanSquaredError, []).unwrap();
+        let options = || Fit::new().batch_size(2).verbose(0);
+        let mut best = ModelCheckpoint::new(folder.path().join("new/best")).monitor("loss").save_best_only(true);
+        model.fit(&x, &y, options().callback(&mut best)).unwrap();
+        let saved = fs::read(folder.path().join("new/best")).unwrap();
+        model.set_weights(&[Tensor::full([2, 1], 100.0), Tensor::zeros([1])]).unwrap();
+        model.fit(&x, &y, options().callback(&mut best)).unwrap();
+        assert_eq!(fs::read(folder.path().join("new/best")).unwrap(), saved);
+
+        // Three steps an epoch: every fourth is in the second and in the third.
+        let every_fourth = ModelCheckpoint::new(folder.path().join("{epoch}-{batch}")).every_batches(4);
+        model.fit(&x, &y, options().epochs(3).callback(every_fourth)).unwrap();
+        assert_eq!(files(&folder), ["2-1", "3-2", "new"]);
     }
 }

@@ -435,9 +435,9 @@ mod tests {
         for pixel in jpeg.chunks(3) {
             assert!(pixel.iter().zip([200.0, 100.0, 50.0]).all(|(a, b)| (a - b).abs() <= 2.0), "{pixel:?}");
         }
-        // 0.2126 r + 0.7152 g + 0.0722 b = 117.65
+        // 0.299 r + 0.587 g + 0.114 b = 124.2
         let (x, _) = batch(&images.color_mode(ColorMode::Grayscale)).unwrap();
-        assert_eq!((x.shape(), &x.data()[..8]), ([5, 1, 2, 1].into(), &[118.0; 8][..]));
+        assert_eq!((x.shape(), &x.data()[..8]), ([5, 1, 2, 1].into(), &[124.0; 8][..]));
     }
 
     /// The results of `tf.image.resize(image, size, method="bilinear")` of TensorFlow 2.21, channel 1.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Cursor, Read},
+    io::{self, BufReader, Cursor, Read},
     path::Path,
 };
 
@@ -25,7 +25,7 @@ impl<'a> Unpacked<'a> {
     /// Those of a file.
     pub fn open(path: &'a Path) -> Result<Self> {
         let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        Unpacked::new(file, path)
+        Unpacked::new(BufReader::with_capacity(1 << 16, file), path)
     }
 
     /// Those of any source; an error calls it by `name`.

@@ -56,10 +56,15 @@ impl Strided {
 
     /// Overwrites `y` with the elements of `x`, the other array.
     pub fn gather<T: Copy>(&self, x: &[T], y: &mut [T]) {
+        self.take(x, y, |y, x| *y = x);
+    }
+
+    /// Gives each element of `y`, in their order, the one at its place in `x`, the other array.
+    pub fn take<T: Copy>(&self, x: &[T], y: &mut [T], give: impl Fn(&mut T, T)) {
         let Dim { len, stride } = self.inner;
         for (start, y) in self.starts().zip(y.chunks_exact_mut(len)) {
             for (i, y) in y.iter_mut().enumerate() {
-                *y = x[start + i * stride];
+                give(y, x[start + i * stride]);
             }
         }
     }

@@ -85,11 +85,19 @@ impl LayerConfig for Embedding {
                 return Err(cx.argument_error(format!("{name} must be at least 1, got 0")));
             }
         }
+        if input_dim > MOST_INDICES {
+            let message =
+                format!("input_dim must be at most {MOST_INDICES}, got {input_dim}: an f32 holds no larger odd index");
+            return Err(cx.argument_error(message));
+        }
         let output = Shape::new(&[cx.input().dims(), &[output_dim]].concat())?;
         let embeddings = cx.weight("embeddings", [input_dim, output_dim], &self.embeddings)?;
         Ok((BuiltEmbedding { input_dim, output_dim, embeddings }, output))
     }
 }
+
+/// Inputs are `f32`, which holds each whole number up to here.
+const MOST_INDICES: usize = 1 << 24;
 
 /// Elements that are worth the way to another thread.
 const TASK: usize = 1 << 14;

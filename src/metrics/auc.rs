@@ -90,6 +90,9 @@ impl StatefulMetric for AUC {
         if self.num_thresholds < 2 {
             return Err(format!("num_thresholds must be at least 2, got {}", self.num_thresholds));
         }
+        if self.num_thresholds > 1 << 20 {
+            return Err(format!("num_thresholds must be at most {}, got {}", 1 << 20, self.num_thresholds));
+        }
         check_one_hot(targets, output)
     }
 
@@ -99,14 +102,16 @@ impl StatefulMetric for AUC {
     }
 
     fn update(&self, state: &mut [f64], target: Target, prediction: &[f64], _: usize) {
-        let intervals = (self.num_thresholds - 1) as f64;
+        let intervals = (self.num_thresholds - 1) as f32;
         for (i, &p) in prediction.iter().enumerate() {
             let mut p = [p];
             if self.from_logits {
                 Activation::Sigmoid.apply(&mut p, 1);
             }
-            // A threshold belongs to the interval below, but 0 to the first.
-            let interval = ((p[0].clamp(0.0, 1.0) * intervals).ceil() - 1.0).max(0.0) as usize;
+            // A threshold belongs to the interval below, but 0 to the first. In the precision of the prediction, or one on a threshold
+            // would lie beside it.
+            let interval = ((p[0] as f32).clamp(0.0, 1.0) * intervals).ceil() - 1.0;
+            let interval = interval.max(0.0) as usize;
             let wanted = target_of(target, i) != 0.0;
             state[2 * interval + usize::from(!wanted)] += 1.0;
         }

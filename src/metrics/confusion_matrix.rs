@@ -48,6 +48,10 @@ impl ConfusionMatrix {
             );
             return Err(Error::data(place, message));
         }
+        // A gigabyte of counts.
+        if classes > 1 << 13 {
+            return Err(Error::argument(place, format!("classes must be at most {}, got {classes}", 1 << 13)));
+        }
         for (what, classes_of) in [("label", labels), ("prediction", predictions)] {
             if let Some((i, class)) = classes_of.iter().enumerate().find(|&(_, class)| class >= classes) {
                 let message = format!("expected classes below {classes}, got the {what} {class} of sample {i}");

@@ -91,7 +91,7 @@ impl StatefulMetric for F1Score {
         for (class, (counts, &p)) in state.as_chunks_mut::<3>().0.iter_mut().zip(prediction).enumerate() {
             let wanted = target_of(target, class);
             // Keras's limit for what is not 0.
-            if self.threshold.map_or(p >= largest && p.abs() > 1e-9, |threshold| p > threshold) {
+            if self.threshold.map_or(p >= largest && p.abs() > 1e-9, |threshold| p as f32 > threshold as f32) {
                 counts[0] += wanted;
                 counts[1] += 1.0 - wanted;
             } else {

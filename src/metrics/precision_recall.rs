@@ -193,7 +193,8 @@ impl Counts {
         let threshold = self.threshold.unwrap_or(if self.top_k.is_some() { f64::NEG_INFINITY } else { 0.5 });
         for (i, row) in prediction.chunks_exact(classes).enumerate() {
             for class in self.class_id.map_or(0..classes, |class| class..class + 1) {
-                let predicted = row[class] > threshold && self.top_k.is_none_or(|k| rank(row, class) < k);
+                // In the precision of the prediction, or one on the threshold would lie beside it.
+                let predicted = row[class] as f32 > threshold as f32 && self.top_k.is_none_or(|k| rank(row, class) < k);
                 let wanted = target_of(target, i * classes + class) != 0.0;
                 match (predicted, wanted) {
                     (true, true) => state[BOTH] += 1.0,

@@ -186,7 +186,8 @@ impl Checkpoint {
             let now = callbacks.states()[i].keys().cloned().collect::<Vec<_>>().join(", ");
             let saved = states[i].keys().cloned().collect::<Vec<_>>().join(", ");
             return Err(self.error(format!(
-                "callback {i} has left [{saved}], but the one of this training has [{now}]; give the same callbacks in the same order"
+                "callback {i} has left [{saved}], but the one of this training has [{now}]; give the same callbacks in the same \
+                 order, or delete the file to begin anew"
             )));
         }
         callbacks.set_states(model, &states)?;

@@ -218,7 +218,7 @@ fn clip<T: Scalar>(base: &Base, weights: &[Weight], grads: &mut [T]) {
         ranges.for_each(|range| scale(&mut grads[range], norm, limit));
     } else if let Some(limit) = base.clipvalue {
         let limit = T::of(limit);
-        ranges.for_each(|range| for_each(&mut grads[range], |grad| *grad = grad.max(-limit).min(limit)));
+        ranges.for_each(|range| for_each(&mut grads[range], |grad| *grad = num_traits::clamp(*grad, -limit, limit)));
     }
 }
 
@@ -298,7 +298,8 @@ impl<T: Scalar> Model<T> {
     /// too.
     ///
     /// # Errors
-    /// When the model is not compiled, or the state is of another optimizer or of other weights; then nothing has changed.
+    /// When the model is not compiled, the state is of another optimizer or of other weights, or it counts 2^53 steps or more; then nothing
+    /// has changed.
     pub fn set_optimizer_state(&mut self, state: &OptimizerState<T>) -> Result<()> {
         let compiled = self.compiled_mut("set_optimizer_state")?;
         let place = format!("set_optimizer_state: {}", compiled.optimizer.name());
@@ -310,6 +311,11 @@ impl<T: Scalar> Model<T> {
         let got = describe(&mut state.arrays.iter().map(|(name, values)| (name.as_str(), values.len())));
         if got != expected {
             let message = format!("expected {expected}, got {got}; compile with the optimizer whose state this is");
+            return Err(Error::argument(place, message));
+        }
+        // So many that counting on cannot overflow.
+        if state.steps.max(state.epochs as u64) >= 1 << 53 {
+            let message = format!("{} steps and {} epochs are more than any training takes", state.steps, state.epochs);
             return Err(Error::argument(place, message));
         }
         if let (Some(rate), Some(_)) = (state.learning_rate, compiled.constant_rate()) {

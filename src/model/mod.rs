@@ -237,7 +237,7 @@ impl<T: Scalar> Model<T> {
         self.graph.shard
     }
 
-    /// What the last [`fit`](Model::fit) gave, also when it ended with an error: the epochs that it finished.
+    /// What the last [`fit`](Model::fit) that began to train gave, also when it ended with an error: the epochs that it finished.
     pub fn history(&self) -> &History {
         &self.history
     }

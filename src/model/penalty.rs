@@ -1,7 +1,9 @@
 //! What regularizers add to the loss, and constraints make of the weights.
 
+use std::collections::BTreeMap;
+
 use super::graph::Graph;
-use crate::{Scalar, params::ParamInfo};
+use crate::{Scalar, constraints::Norms, params::ParamInfo};
 
 /// The sum of the penalties on the weights that training moves, as in Keras.
 pub(crate) fn penalty<T: Scalar>(graph: &Graph, params: &[T]) -> f64 {
@@ -18,10 +20,14 @@ pub(crate) fn add_gradient<T: Scalar>(graph: &Graph, params: &[T], grads: &mut [
     }
 }
 
-/// Brings the weights back to their constraints. `norms` is memory to compute in.
-pub(crate) fn constrain<T: Scalar>(graph: &Graph, params: &mut [T], norms: &mut Vec<T>) {
+/// What [`constrain`] computes in, by the place of a weight in the flat array.
+pub(crate) type AllNorms<T> = BTreeMap<usize, Norms<T>>;
+
+/// Brings the weights back to their constraints.
+pub(crate) fn constrain<T: Scalar>(graph: &Graph, params: &mut [T], norms: &mut AllNorms<T>) {
     for info in graph.trained() {
         if let Some(constraint) = &info.spec.constraint {
+            let norms = norms.entry(info.range().start).or_default();
             constraint.apply(info.shape, &mut params[info.range()], norms);
         }
     }

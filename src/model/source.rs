@@ -38,8 +38,8 @@ impl<T: Scalar> Source<'_, T> {
     pub fn describe(&self) -> String {
         match self {
             Source::Samples { n, order, .. } => {
-                let order = if order.shuffle { "shuffled" } else { "in their order" };
-                format!("{n} samples {order}")
+                let shuffled = if order.shuffle { "shuffled" } else { "in their order" };
+                format!("{n} samples in batches of {}, {shuffled}", order.batch_size)
             }
             Source::Dataset { .. } => "data set".to_owned(),
         }

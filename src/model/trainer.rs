@@ -1,15 +1,20 @@
 //! [`Trainer`]: the steps of training.
 
+use rayon::prelude::*;
+
 use super::{
     Model,
     graph::Reach,
     objective::{Objective, Sums},
     packed::Packed,
-    penalty,
+    penalty::{self, AllNorms},
     samples::Samples,
     tape::Tape,
 };
 use crate::{Scalar, layers::Mode};
+
+/// Numbers that one task looks at.
+const FINITE_BLOCK: usize = 1 << 16;
 
 const COMPILED: &str = "fit has checked that the model is compiled";
 
@@ -23,7 +28,7 @@ pub(super) struct Trainer<'m, T> {
     /// The weights with which the loss was finite last.
     good: Vec<T>,
     /// For constraints to compute in.
-    norms: Vec<T>,
+    norms: AllNorms<T>,
     seed: u64,
 }
 
@@ -42,7 +47,7 @@ impl<'m, T: Scalar> Trainer<'m, T> {
             buffers: None,
             packed: Packed::new(&model.graph, Some(reach)),
             good: model.params().to_vec(),
-            norms: Vec::new(),
+            norms: AllNorms::new(),
             seed,
             model,
         }
@@ -112,11 +117,15 @@ impl<'m, T: Scalar> Trainer<'m, T> {
 
     /// Ends a training of at least one epoch.
     pub fn finish(&mut self) {
-        let Model { compiled, weights, .. } = &mut *self.model;
+        let Model { compiled, weights, graph, .. } = &mut *self.model;
         compiled.as_ref().expect(COMPILED).finish(weights.values_mut());
+        // An average of the weights need not keep what each of them keeps.
+        penalty::constrain(graph, weights.values_mut(), &mut self.norms);
     }
 }
 
 fn all_finite<T: Scalar>(values: &[T]) -> bool {
-    values.iter().all(|value| value.is_finite())
+    // Without an early end, so that the compiler makes vectors of it.
+    let finite = |values: &[T]| values.iter().fold(true, |finite, value| finite & value.is_finite());
+    values.par_chunks(FINITE_BLOCK).all(finite)
 }

@@ -4,7 +4,7 @@ use super::{check_fraction, schedules::LearningRate};
 
 /// Parts of names for [`exclude_from_weight_decay`](super::Optimizer::exclude_from_weight_decay): all biases, and the
 /// factors and offsets of normalizations.
-pub const BIASES_AND_NORMALIZATION: [&str; 3] = ["/bias", "/gamma", "/beta"];
+pub const BIASES_AND_NORMALIZATION: [&str; 3] = ["bias", "gamma", "beta"];
 
 /// What every optimizer has: the learning rate, and what is done around its step. An optimizer keeps it in a field;
 /// methods of [`Optimizer`](super::Optimizer) set what is in it.
@@ -81,8 +81,23 @@ impl Base {
         Ok(())
     }
 
-    /// Whether weight decay moves the weight of this name.
+    /// Whether weight decay moves the weight of this name, `conv2d/kernel`.
     pub(crate) fn decays(&self, weight: &str) -> bool {
-        !self.exclude_from_weight_decay.iter().any(|part| weight.contains(part))
+        let own = weight.rsplit('/').next().unwrap_or(weight);
+        let named = |part: &String| if part.contains('/') { weight.contains(part) } else { own.contains(part) };
+        !self.exclude_from_weight_decay.iter().any(named)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Optimizer, SGD};
+
+    #[test]
+    fn what_decays_is_told_by_the_weights_own_name() {
+        let decays = |part: &str, weight: &str| SGD::default().exclude_from_weight_decay([part]).base().decays(weight);
+        assert!(!decays("bias", "dense/bias"));
+        assert!(decays("bias", "bias_head/kernel"), "the name of a layer is not the weight's");
+        assert!(!decays("head/", "bias_head/kernel"), "but a part with a slash sees it");
     }
 }

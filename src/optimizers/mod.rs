@@ -20,6 +20,7 @@
 //! 3. [`weight_decay`](Optimizer::weight_decay): pulls the weights towards 0.
 //! 4. [`update`](Optimizer::update): the optimizer's own step.
 //! 5. [`use_ema`](Optimizer::use_ema): updates the average of the weights.
+//! 6. The [constraints](crate::Constraint) of the weights; also once more when the average has replaced them at the end.
 
 mod adadelta;
 mod adagrad;
@@ -147,7 +148,8 @@ pub trait Optimizer: Clone + Debug + Send + Sync + 'static {
         self
     }
 
-    /// Spares the weights whose name, such as `dense/bias`, contains one of these parts; none by default.
+    /// Spares the weights whose own name, the `bias` of `dense/bias`, contains one of these parts, or whose whole name does where a part has a
+    /// `/`; none by default.
     fn exclude_from_weight_decay<S: Into<String>>(mut self, parts: impl IntoIterator<Item = S>) -> Self {
         self.base_mut().exclude_from_weight_decay = parts.into_iter().map(Into::into).collect();
         self

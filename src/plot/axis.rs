@@ -17,7 +17,7 @@ impl Axis {
     pub fn new(low: f64, high: f64, count: usize) -> Self {
         let size = low.abs().max(high.abs());
         // Equal numbers have a range, too.
-        let margin = if high - low > 1e-9 * size { (high - low) / 20.0 } else { size.max(1.0) / 20.0 };
+        let margin = if high - low > (1e-9 * size).max(1e-290) { (high - low) / 20.0 } else { size.max(1.0) / 20.0 };
         let (low, high) = (low - margin, high + margin);
         let least = (high - low) / count as f64;
         let power = 10_f64.powi(least.log10().floor() as i32);
@@ -59,9 +59,11 @@ impl Ranged for Axis {
 impl ValueFormatter<f64> for Axis {
     /// With as many decimals as the ticks have.
     fn format_ext(&self, value: &f64) -> String {
-        let decimals = -self.step.log10().floor();
-        if decimals > 4.0 || self.low.abs().max(self.high.abs()) >= 1e6 {
-            return if *value == 0.0 { "0".to_owned() } else { format!("{value:.1e}") };
+        let (decimals, size) = (-self.step.log10().floor(), self.low.abs().max(self.high.abs()));
+        if decimals > 6.0 || size >= 1e6 {
+            // Enough to tell two ticks apart.
+            let digits = (size.log10().floor() + decimals).clamp(0.0, 17.0) as usize;
+            return if *value == 0.0 { "0".to_owned() } else { format!("{value:.digits$e}") };
         }
         format!("{value:.decimals$}", decimals = decimals.max(0.0) as usize)
     }
@@ -79,8 +81,11 @@ mod tests {
     fn ticks_are_round_numbers() {
         assert_eq!(labels(Axis::new(0.013, 0.47, 6)), ["0.0", "0.1", "0.2", "0.3", "0.4"]);
         assert_eq!(labels(Axis::new(-1.0, 1.0, 6)), ["-1.0", "-0.5", "0.0", "0.5", "1.0"]);
-        assert_eq!(labels(Axis::new(0.0, 4e-7, 6)), ["0", "1.0e-7", "2.0e-7", "3.0e-7", "4.0e-7"]);
-        assert_eq!(labels(Axis::new(0.0, 6e7, 6)).last().unwrap(), "6.0e7");
+        assert_eq!(labels(Axis::new(0.0, 4e-7, 6)), ["0", "1e-7", "2e-7", "3e-7", "4e-7"]);
+        assert_eq!(labels(Axis::new(0.0, 6e7, 6)).last().unwrap(), "6e7");
+        let close = labels(Axis::new(2.302_56, 2.302_60, 6));
+        assert_eq!(close[..2], ["2.30256", "2.30257"]);
+        assert_eq!(labels(Axis::new(1.0e6, 1.1e6, 6))[..2], ["1.00e6", "1.02e6"]);
         assert_eq!(labels(Axis::counting(4, 8)), ["1", "2", "3", "4"]);
         assert_eq!(labels(Axis::counting(30, 8)), ["5", "10", "15", "20", "25", "30"]);
     }
@@ -90,5 +95,6 @@ mod tests {
         assert_eq!(Axis::new(0.0, 0.0, 6).range(), -0.05..0.05);
         assert_eq!(Axis::new(20.0, 20.0, 6).range(), 19.0..21.0);
         assert_eq!(labels(Axis::counting(1, 8)), ["1"]);
+        assert!(Axis::new(0.0, 1e-310, 6).ticks().len() <= 7);
     }
 }

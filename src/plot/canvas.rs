@@ -15,7 +15,7 @@ pub(super) const GRAY: Color = [0x80; 3];
 pub(super) const WHITE: Color = [0xff; 3];
 
 /// The largest width and height together, in pixels squared: 64 MiB of a PNG's pixels.
-const MAX_AREA: f64 = 5e6;
+pub(super) const MAX_AREA: f64 = 5e6;
 
 pub(super) struct Canvas {
     pub width: f64,
@@ -105,12 +105,18 @@ impl Canvas {
         }
     }
 
+    /// Whether it is not too large.
+    pub fn check(&self, place: &'static str) -> Result<()> {
+        let (width, height) = (self.width, self.height);
+        match width * height > MAX_AREA {
+            true => Err(Error::argument(place, format!("a picture of {width} x {height} pixels would be too large"))),
+            false => Ok(()),
+        }
+    }
+
     /// Writes the file in the format that its name tells.
     pub fn save(&self, place: &'static str, path: &Path) -> Result<()> {
-        if self.width * self.height > MAX_AREA {
-            let (width, height) = (self.width, self.height);
-            return Err(Error::argument(place, format!("a picture of {width} x {height} pixels would be too large")));
-        }
+        self.check(place)?;
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let bytes = match extension.as_deref() {
             Some("svg") => svg::write(self).into_bytes(),

@@ -75,6 +75,7 @@ fn draw(place: &'static str, matrix: &ConfusionMatrix, names: &[String], path: &
     let title = format!("accuracy {:.2} % of {samples} samples", 100.0 * matrix.accuracy());
     let width = (left + side + 112.0).max(left + font::width(&title, 13.0) + 16.0);
     let mut canvas = Canvas::new(width, top + side + below + 46.0);
+    canvas.check(place)?;
 
     let share = |row: &[usize], count: usize| count as f64 / row.iter().sum::<usize>().max(1) as f64;
     for (y, row) in counts.iter().enumerate() {

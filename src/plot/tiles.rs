@@ -1,7 +1,7 @@
 //! [`Tiles`]: small images side by side, which several pictures are.
 
 use super::{
-    canvas::{Anchor, BLACK, Canvas, Image},
+    canvas::{Anchor, BLACK, Canvas, Image, MAX_AREA},
     colors::Map,
     font,
 };
@@ -11,6 +11,9 @@ const ENLARGED: usize = 64;
 const SMALL: usize = 18;
 /// The side that it is made smaller to.
 const REDUCED: f64 = 128.0;
+
+/// The shortest side of an image.
+const THINNEST: f64 = 6.0;
 /// The space around the picture.
 const MARGIN: f64 = 16.0;
 const TEXT: f64 = 10.0;
@@ -45,6 +48,10 @@ impl Tiles {
 
 fn captioned(title: String, images: Vec<Image>, captions: Vec<String>, bar: Option<Bar>) -> Canvas {
     let tile = size(&images[0], ENLARGED);
+    // Many are smaller.
+    let area = images.len() as f64 * (tile.0 + 8.0) * (tile.1 + 22.0);
+    let shrink = (0.8 * MAX_AREA / area).sqrt().min(1.0);
+    let tile = (tile.0 * shrink, tile.1 * shrink);
     let widest = captions.iter().map(|caption| font::width(caption, TEXT)).fold(tile.0, f64::max);
     let (step_x, step_y) = ((widest + 8.0).ceil(), tile.1 + 22.0);
     // The picture is half as wide again as it is high, and its last row as full as can be.
@@ -118,7 +125,9 @@ fn size(image: &Image, enlarged: usize) -> (f64, f64) {
     // A single number needs no more than a patch.
     let factor = (enlarged / side).clamp(1, enlarged / 2) as f64;
     let factor = factor.min(REDUCED / side as f64);
-    (image.width as f64 * factor, image.height as f64 * factor)
+    // A long sequence would be a line too thin to be seen.
+    let scaled = |side: usize| (side as f64 * factor).max(THINNEST);
+    (scaled(image.width), scaled(image.height))
 }
 
 /// A number of a color bar.

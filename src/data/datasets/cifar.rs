@@ -12,6 +12,9 @@ const SIDE: usize = 32;
 const COLOURS: usize = 3;
 const PIXELS: usize = SIDE * SIDE;
 
+/// More records than any file of CIFAR has.
+const MOST: usize = 1_000_000;
+
 /// A kind of label: its name, and how many classes it has.
 pub(super) type Kind = (&'static str, usize);
 
@@ -28,6 +31,10 @@ fn read_file(path: &Path, kinds: &[Kind], chosen: usize, images: &mut Vec<u8>, l
     let len = kinds.len() + COLOURS * PIXELS;
     let mut file = Unpacked::open(path)?;
     for i in 0.. {
+        if i == MOST {
+            // A small file can unpack to more than memory holds.
+            return Err(Error::format(path, format!("has more than {MOST} records; CIFAR has 60000")));
+        }
         let record = file.take_up_to(len as u64)?;
         match record.len() {
             0 if i == 0 => return Err(Error::format(path, format!("is empty, expected records of {len} bytes"))),

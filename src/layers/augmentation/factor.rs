@@ -116,7 +116,8 @@ impl Argument for Factor {
 
     fn from_json(json: &Value) -> Result<Self, String> {
         match json {
-            Value::Array(_) => <(f64, f64)>::from_json(json).map(Factor::from),
+            // Keras writes them as they were given, and takes them in any order.
+            Value::Array(_) => <(f64, f64)>::from_json(json).map(|(a, b)| Factor::Between(a.min(b), a.max(b))),
             _ => f64::from_json(json).map(Factor::from),
         }
     }

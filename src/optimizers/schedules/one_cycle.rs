@@ -52,7 +52,7 @@ impl OneCycle {
 impl Schedule for OneCycle {
     fn rate(&self, step: u64) -> f64 {
         let initial = self.max_lr / self.div_factor;
-        let last = (self.total_steps - 1) as f64;
+        let last = self.total_steps.saturating_sub(1) as f64;
         let peak = self.pct_start * self.total_steps as f64 - 1.0;
         let step = (step as f64).min(last);
         let between = |from: f64, to: f64, fraction| {

@@ -26,7 +26,9 @@ impl PiecewiseConstantDecay {
 
 impl Schedule for PiecewiseConstantDecay {
     fn rate(&self, step: u64) -> f64 {
-        self.values[self.boundaries.partition_point(|&boundary| boundary < step)]
+        let i = self.boundaries.partition_point(|&boundary| boundary < step);
+        // Before `check` there may be too few.
+        self.values.get(i).or(self.values.last()).copied().unwrap_or(f64::NAN)
     }
 
     fn check(&self) -> Result<(), String> {

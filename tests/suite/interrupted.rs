@@ -1,7 +1,9 @@
 //! A training that is interrupted goes on with the same bits.
 
 use std::{
+    collections::hash_map::RandomState,
     env, fs,
+    hash::{BuildHasher, Hasher},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -123,7 +125,17 @@ fn a_training_in_other_circumstances_is_an_error_and_the_file_stays() {
         error
     };
     assert!(error(model(), options(path, None).seed(6)).contains("with the seed 5, but this one has 6"));
-    assert!(error(model(), options(path, None).batch_size(8)).contains("steps of an epoch 8, but this one has 15"));
+    assert!(error(model(), options(path, None).batch_size(8)).contains("in batches of 16, shuffled, but this one has"));
+    assert!(error(model(), options(path, None).shuffle(false)).contains("in their order"));
+    assert!(error(model(), options(path, None).epochs(0)).contains("is in epoch 1, but this one ends after 0"));
+    let others = Fit::new().epochs(EPOCHS).batch_size(16).seed(5).validation_split(0.2).verbose(0);
+    let others = others
+        .callback(EarlyStopping::new())
+        .callback(CSVLogger::new(path.join("log.csv")))
+        .callback(ReduceLROnPlateau::new())
+        .callback(BackupAndRestore::new(path.join("backup")))
+        .callback(LambdaCallback::new());
+    assert!(error(model(), others).contains("give the same callbacks in the same order"));
     assert!(
         error(model(), options(path, None).callback(LambdaCallback::new())).contains("callbacks 5, but this one has 6")
     );
@@ -182,7 +194,7 @@ fn a_process_that_is_killed_at_any_moment_is_gone_on_from() {
     let whole = train(folder().path(), None).unwrap();
     let start = |folder: &Path| -> Child {
         Command::new(env::current_exe().unwrap())
-            .args(["--exact", "child", "--ignored"])
+            .args(["--exact", "interrupted::child", "--ignored"])
             .env(FOLDER, folder)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -190,27 +202,35 @@ fn a_process_that_is_killed_at_any_moment_is_gone_on_from() {
             .unwrap()
     };
     // Until the training begins, and from then on until it has ended.
-    let wait = |folder: &Path, name: &str| {
+    let wait = |child: &mut Child, folder: &Path, name: &str| {
         while !folder.join(name).exists() {
+            assert!(child.try_wait().unwrap().is_none_or(|status| status.success()), "it died before {name}");
             thread::sleep(Duration::from_micros(200));
         }
     };
     let first = folder();
     let mut child = start(first.path());
-    wait(first.path(), "begun");
+    wait(&mut child, first.path(), "begun");
     let begun = Instant::now();
-    wait(first.path(), "result");
+    wait(&mut child, first.path(), "result");
     let time = begun.elapsed();
     assert!(child.wait().unwrap().success());
 
     for i in 0..KILLED {
         let folder = folder();
         let mut child = start(folder.path());
-        wait(folder.path(), "begun");
-        thread::sleep(time.mul_f64((i as f64 + 0.5) / KILLED as f64));
+        wait(&mut child, folder.path(), "begun");
+        // One random moment in each twentieth.
+        let moment = (i as f64 + random()) / KILLED as f64;
+        thread::sleep(time.mul_f64(moment));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(start(folder.path()).wait().unwrap().success(), "kill {i}");
-        assert!(fs::read_to_string(folder.path().join("result")).unwrap() == whole, "kill {i}");
+        assert!(start(folder.path()).wait().unwrap().success(), "killed after {moment} of it");
+        assert!(fs::read_to_string(folder.path().join("result")).unwrap() == whole, "killed after {moment} of it");
     }
+}
+
+/// A number from 0 to 1 that is another in each run.
+fn random() -> f64 {
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }

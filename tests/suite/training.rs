@@ -330,3 +330,42 @@ fn the_history_outlives_an_error_of_a_callback() {
     let history = model.fit(&x, &y, quiet().epochs(2)).unwrap();
     assert_eq!((history.epochs.len(), &history), (2, model.history()));
 }
+
+/// What a callback sets free is trained from the next step on, as if it had been free from the start.
+#[test]
+fn a_callback_can_set_layers_free() {
+    let (x, y): (Tensor, Tensor) = (Tensor::random_normal([8, 3], 0.0, 1.0, 0), Tensor::zeros([8, 1]));
+    let model = || {
+        Sequential::new([3]).add(Dense::new(4)).add(Dense::new(1)).compile(SGD::new(0.1), MeanSquaredError, []).unwrap()
+    };
+    let options = || Fit::new().batch_size(8).shuffle(false).verbose(0);
+    let mut freed = model();
+    freed.set_trainable("dense", false).unwrap();
+    let free = LambdaCallback::new().on_epoch_begin(|training, epoch| {
+        if epoch == 1 {
+            training.model_mut().set_trainable("dense", true)?;
+        }
+        Ok(())
+    });
+    freed.fit(&x, &y, options().epochs(2).callback(free)).unwrap();
+
+    let mut expected = model();
+    expected.set_trainable("dense", false).unwrap();
+    expected.fit(&x, &y, options()).unwrap();
+    expected.set_trainable("dense", true).unwrap();
+    expected.fit(&x, &y, options()).unwrap();
+    assert_eq!(freed.params(), expected.params());
+}
+
+/// The average of weights that are not negative may be.
+#[test]
+fn constraints_hold_for_the_average_of_the_weights() {
+    let (x, y): (Tensor, Tensor) = (Tensor::ones([4, 1]), Tensor::full([4, 1], -1.0));
+    let layer = Dense::new(1).use_bias(false).kernel_initializer(Initializer::Zeros);
+    let mut model = Sequential::new([1])
+        .add(layer.kernel_constraint(Constraint::non_neg()))
+        .compile(SGD::new(0.1).use_ema(true).ema_momentum(0.5), MeanSquaredError, [])
+        .unwrap();
+    model.fit(&x, &y, Fit::new().epochs(3).verbose(0)).unwrap();
+    assert_eq!(model.params(), [0.0]);
+}

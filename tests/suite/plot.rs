@@ -1,5 +1,4 @@
 //! The files that the pictures are written to.
-#![cfg(feature = "plot")]
 
 use std::{collections::HashSet, fs, path::Path};
 

@@ -180,3 +180,11 @@ fn batch_normalization_folds_into_every_layer_with_a_kernel() {
         }
     }
 }
+
+#[test]
+fn a_dropout_of_the_head_is_not_a_frozen_layer() {
+    let plan = Sequential::new([4]).add(Dense::new(3)).freeze().add(Dropout::new(0.5)).add(Dense::new(2));
+    let (features, head) = plan.build().unwrap().precompute_features(&Tensor::<f32>::ones([2, 4])).unwrap();
+    assert_eq!(features.shape(), [2, 3].into());
+    assert_eq!(head.layers().map(|layer| layer.class_name()).collect::<Vec<_>>(), ["Dropout", "Dense"]);
+}

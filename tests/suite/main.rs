@@ -1,0 +1,15 @@
+//! What a user of the crate sees, one module a subject. One program, since each would compile the crate's generic code again.
+
+mod dataset;
+mod datasets;
+mod errors;
+mod gradients;
+mod interrupted;
+mod metrics;
+mod model;
+mod optimizers;
+#[cfg(feature = "plot")]
+mod plot;
+mod surgery;
+mod training;
+mod weights;
