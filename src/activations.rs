@@ -325,6 +325,78 @@ impl Layer for Activation {
     }
 }
 
+/// The name, or the layer of Keras's where there is an argument other than its default.
+impl Argument for Activation {
+    fn to_json(&self) -> Value {
+        let layer = |class, argument: &str, value: f64| {
+            config::write("keras.layers", class, [(argument.to_owned(), value.into())].into_iter().collect())
+        };
+        match *self {
+            Activation::LeakyRelu { negative_slope } if *self != Activation::leaky_relu() => {
+                layer("LeakyReLU", "negative_slope", negative_slope)
+            }
+            Activation::Elu { alpha } if *self != Activation::elu() => layer("ELU", "alpha", alpha),
+            // Keras has no name for it.
+            Activation::Gelu { approximate: true } => "gelu_approximate".into(),
+            _ => self.name().into(),
+        }
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        if json.is_null() {
+            return Ok(Activation::Linear);
+        }
+        if json.is_object() {
+            let (class, config) = config::parse(json)?;
+            let mut arguments = Arguments::reading(config);
+            let activation = Activation::of_layer(class, &mut arguments)
+                .ok_or_else(|| format!("{class} is not an activation here"))?;
+            arguments.ignored("name").ignored("trainable").ignored("dtype");
+            return arguments.finish().map(|()| activation).map_err(|message| format!("{class}: {message}"));
+        }
+        config::choice(json, &ACTIVATIONS)
+    }
+}
+
+const ACTIVATIONS: [(&str, Activation); 14] = [
+    ("linear", Activation::Linear),
+    ("relu", Activation::Relu),
+    ("leaky_relu", Activation::LeakyRelu { negative_slope: 0.2 }),
+    ("elu", Activation::Elu { alpha: 1.0 }),
+    ("selu", Activation::Selu),
+    ("gelu", Activation::Gelu { approximate: false }),
+    ("gelu_approximate", Activation::Gelu { approximate: true }),
+    ("silu", Activation::Silu),
+    ("swish", Activation::Silu),
+    ("sigmoid", Activation::Sigmoid),
+    ("tanh", Activation::Tanh),
+    ("softplus", Activation::Softplus),
+    ("softmax", Activation::Softmax),
+    ("hard_sigmoid", Activation::HardSigmoid),
+];
+
+impl Activation {
+    /// What a layer of Keras's is that only applies an activation; `None` if `class` is not such a layer.
+    pub(crate) fn of_layer(class: &str, arguments: &mut Arguments) -> Option<Self> {
+        let mut activation = match class {
+            "ReLU" => Activation::Relu,
+            "LeakyReLU" => Activation::LeakyRelu { negative_slope: 0.3 },
+            "ELU" => Activation::elu(),
+            "Softmax" => Activation::Softmax,
+            "Activation" => Activation::Linear,
+            _ => return None,
+        };
+        match &mut activation {
+            Activation::LeakyRelu { negative_slope } => _ = arguments.argument("negative_slope", negative_slope),
+            Activation::Elu { alpha } => _ = arguments.argument("alpha", alpha),
+            Activation::Softmax => _ = arguments.fixed("axis", -1),
+            Activation::Relu => _ = arguments.fixed("negative_slope", 0.0).fixed("threshold", 0.0),
+            activation => _ = arguments.required("activation", activation),
+        }
+        Some(activation)
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -501,77 +573,5 @@ pub(crate) mod tests {
                 assert!(report.max_relative_error < 1e-6, "{activation:?}: {report}");
             }
         }
-    }
-}
-
-/// The name, or the layer of Keras's where there is an argument other than its default.
-impl Argument for Activation {
-    fn to_json(&self) -> Value {
-        let layer = |class, argument: &str, value: f64| {
-            config::write("keras.layers", class, [(argument.to_owned(), value.into())].into_iter().collect())
-        };
-        match *self {
-            Activation::LeakyRelu { negative_slope } if *self != Activation::leaky_relu() => {
-                layer("LeakyReLU", "negative_slope", negative_slope)
-            }
-            Activation::Elu { alpha } if *self != Activation::elu() => layer("ELU", "alpha", alpha),
-            // Keras has no name for it.
-            Activation::Gelu { approximate: true } => "gelu_approximate".into(),
-            _ => self.name().into(),
-        }
-    }
-
-    fn from_json(json: &Value) -> Result<Self, String> {
-        if json.is_null() {
-            return Ok(Activation::Linear);
-        }
-        if json.is_object() {
-            let (class, config) = config::parse(json)?;
-            let mut arguments = Arguments::reading(config);
-            let activation = Activation::of_layer(class, &mut arguments)
-                .ok_or_else(|| format!("{class} is not an activation here"))?;
-            arguments.ignored("name").ignored("trainable").ignored("dtype");
-            return arguments.finish().map(|()| activation).map_err(|message| format!("{class}: {message}"));
-        }
-        config::choice(json, &ACTIVATIONS)
-    }
-}
-
-const ACTIVATIONS: [(&str, Activation); 14] = [
-    ("linear", Activation::Linear),
-    ("relu", Activation::Relu),
-    ("leaky_relu", Activation::LeakyRelu { negative_slope: 0.2 }),
-    ("elu", Activation::Elu { alpha: 1.0 }),
-    ("selu", Activation::Selu),
-    ("gelu", Activation::Gelu { approximate: false }),
-    ("gelu_approximate", Activation::Gelu { approximate: true }),
-    ("silu", Activation::Silu),
-    ("swish", Activation::Silu),
-    ("sigmoid", Activation::Sigmoid),
-    ("tanh", Activation::Tanh),
-    ("softplus", Activation::Softplus),
-    ("softmax", Activation::Softmax),
-    ("hard_sigmoid", Activation::HardSigmoid),
-];
-
-impl Activation {
-    /// What a layer of Keras's is that only applies an activation; `None` if `class` is not such a layer.
-    pub(crate) fn of_layer(class: &str, arguments: &mut Arguments) -> Option<Self> {
-        let mut activation = match class {
-            "ReLU" => Activation::Relu,
-            "LeakyReLU" => Activation::LeakyRelu { negative_slope: 0.3 },
-            "ELU" => Activation::elu(),
-            "Softmax" => Activation::Softmax,
-            "Activation" => Activation::Linear,
-            _ => return None,
-        };
-        match &mut activation {
-            Activation::LeakyRelu { negative_slope } => _ = arguments.argument("negative_slope", negative_slope),
-            Activation::Elu { alpha } => _ = arguments.argument("alpha", alpha),
-            Activation::Softmax => _ = arguments.fixed("axis", -1),
-            Activation::Relu => _ = arguments.fixed("negative_slope", 0.0).fixed("threshold", 0.0),
-            activation => _ = arguments.required("activation", activation),
-        }
-        Some(activation)
     }
 }
