@@ -63,6 +63,8 @@ impl Progress {
             new.set_position(done as u64);
             *bar = Some(new);
         }
+        #[cfg(not(feature = "progress"))]
+        let _ = epoch;
     }
 
     /// `score` is asked for only when it is shown.
