@@ -2,7 +2,7 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     Result, Scalar, Shape,
@@ -328,14 +328,12 @@ impl Layer for Activation {
 /// The name, or the layer of Keras's where there is an argument other than its default.
 impl Argument for Activation {
     fn to_json(&self) -> Value {
-        let layer = |class, argument: &str, value: f64| {
-            config::write("keras.layers", class, [(argument.to_owned(), value.into())].into_iter().collect())
-        };
+        let layer = |class, arguments| config::write("keras.layers", class, arguments);
         match *self {
             Activation::LeakyRelu { negative_slope } if *self != Activation::leaky_relu() => {
-                layer("LeakyReLU", "negative_slope", negative_slope)
+                layer("LeakyReLU", json!({"negative_slope": negative_slope}))
             }
-            Activation::Elu { alpha } if *self != Activation::elu() => layer("ELU", "alpha", alpha),
+            Activation::Elu { alpha } if *self != Activation::elu() => layer("ELU", json!({"alpha": alpha})),
             // Keras has no name for it.
             Activation::Gelu { approximate: true } => "gelu_approximate".into(),
             _ => self.name().into(),
@@ -380,6 +378,7 @@ impl Activation {
     pub(crate) fn of_layer(class: &str, arguments: &mut Arguments) -> Option<Self> {
         let mut activation = match class {
             "ReLU" => Activation::Relu,
+            // Keras's layer has another default than its function.
             "LeakyReLU" => Activation::LeakyRelu { negative_slope: 0.3 },
             "ELU" => Activation::elu(),
             "Softmax" => Activation::Softmax,

@@ -4,6 +4,7 @@ use crate::{
     Scalar, Shape,
     config::{self, Arguments},
     kernels::strided::Strided,
+    shape::axis_of,
 };
 
 /// What a weight is brought back to after each step of training: `keras.constraints`.
@@ -107,12 +108,6 @@ impl<T> Default for Norms<T> {
     fn default() -> Self {
         Norms { values: Vec::new(), groups: None }
     }
-}
-
-/// The axis that is meant of `rank` many, if there is one.
-fn axis_of(axis: isize, rank: usize) -> Option<usize> {
-    let from_start = if axis < 0 { axis.checked_add_unsigned(rank)? } else { axis };
-    usize::try_from(from_start).ok().filter(|&axis| axis < rank)
 }
 
 impl config::Object for Constraint {

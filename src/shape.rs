@@ -139,6 +139,12 @@ impl fmt::Debug for Shape {
     }
 }
 
+/// The axis of `rank` many that is meant, where negative numbers count from the end; `None` if it is none of them.
+pub(crate) fn axis_of(axis: isize, rank: usize) -> Option<usize> {
+    let from_start = if axis < 0 { axis.checked_add_unsigned(rank)? } else { axis };
+    usize::try_from(from_start).ok().filter(|&axis| axis < rank)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

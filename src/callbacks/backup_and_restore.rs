@@ -2,7 +2,7 @@
 
 use std::{fs, io::ErrorKind, path::PathBuf};
 
-use super::{Callback, Training};
+use super::{Callback, Training, make_folder_of};
 use crate::{Error, Result, Scalar, formats::archive::Archive, model::Checkpoint};
 
 /// Saves a training, so that it goes on when it was interrupted: `keras.callbacks.BackupAndRestore`.
@@ -98,10 +98,7 @@ impl<T: Scalar> Callback<T> for BackupAndRestore {
     fn on_train_begin(&mut self, _: &mut Training<T>) -> Result<()> {
         match self.every_batches {
             Some(0) => Err(Error::argument("BackupAndRestore", "every_batches must be at least 1, got 0")),
-            _ => match self.path.parent() {
-                Some(folder) => fs::create_dir_all(folder).map_err(|error| Error::io(folder, error)),
-                None => Ok(()),
-            },
+            _ => make_folder_of(&self.path),
         }
     }
 

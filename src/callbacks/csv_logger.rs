@@ -73,11 +73,12 @@ impl<T: Scalar> Callback<T> for CSVLogger {
             let message = format!("separator must be what no name and no number holds, got {:?}", self.separator);
             return Err(Error::argument("CSVLogger", message));
         }
-        if let Some(name) = columns(training).iter().find(|name| name.contains([self.separator, '\n', '\r'])) {
+        let columns = columns(training);
+        if let Some(name) = columns.iter().find(|name| name.contains([self.separator, '\n', '\r'])) {
             let message = format!("the figure {name:?} holds the separator; choose another");
             return Err(Error::argument("CSVLogger", message));
         }
-        let header = self.line(["epoch".to_owned()].into_iter().chain(columns(training)));
+        let header = self.line(["epoch".to_owned()].into_iter().chain(columns));
         match self.header(training.resumes())? {
             None => fs::write(&self.path, header).map_err(|error| Error::io(&self.path, error)),
             Some(old) if old == header.trim_end() => Ok(()),

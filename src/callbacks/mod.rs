@@ -23,7 +23,7 @@ pub use reduce_lr_on_plateau::ReduceLROnPlateau;
 pub use tensorboard::TensorBoard;
 pub use terminate_on_nan::TerminateOnNaN;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::{Error, History, Model, Result, Scalar, Score, model::Epoch};
 
@@ -120,6 +120,14 @@ pub trait Callback<T = f32>: Send {
 
 /// What a callback knows, as named lists of numbers.
 pub type CallbackState = BTreeMap<String, Vec<f64>>;
+
+/// Makes the folder of a file that a callback will write, where it is missing.
+fn make_folder_of(path: &Path) -> Result<()> {
+    match path.parent() {
+        Some(folder) => fs::create_dir_all(folder).map_err(|error| Error::io(folder, error)),
+        None => Ok(()),
+    }
+}
 
 /// The first number of a list, if the state has it.
 fn number(state: &CallbackState, name: &str) -> Option<f64> {

@@ -1,8 +1,8 @@
 //! [`ModelCheckpoint`].
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
-use super::{Callback, CallbackState, Mode, Training, count, monitor::Monitor, number};
+use super::{Callback, CallbackState, Mode, Training, count, make_folder_of, monitor::Monitor, number};
 use crate::{Error, Result, Scalar, Score, model::Epoch};
 
 /// Saves the weights while the model trains, after each epoch or when a figure has become better: `keras.callbacks.ModelCheckpoint`.
@@ -97,9 +97,7 @@ impl ModelCheckpoint {
             "batch" => batch.map(|batch| batch as f64),
             name => get(name),
         })?;
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| Error::io(folder, error))?;
-        }
+        make_folder_of(&path)?;
         training.model().save_weights(path)
     }
 

@@ -13,7 +13,7 @@ use crate::params::WeightSpec;
 
 pub use argument::Argument;
 pub(crate) use argument::{choice, named};
-pub(crate) use object::{Object, parse, write};
+pub(crate) use object::{Object, class_of, parse, write};
 pub use registry::Registry;
 
 /// The arguments of a configuration, which are being written or read.
@@ -97,12 +97,12 @@ impl Arguments {
 
     /// As [`one`](Arguments::one), or `null`.
     pub fn optional_one(&mut self, name: &str, value: &mut Option<usize>) -> &mut Self {
-        if self.reading && self.map.get(name).is_none_or(Value::is_null) {
-            self.map.remove(name);
-        } else if self.reading || value.is_some() {
-            self.one(name, value.get_or_insert_default());
-        } else {
-            self.map.insert(name.into(), Value::Null);
+        let mut list = value.map(|one| vec![one]);
+        self.argument(name, &mut list);
+        match list.as_deref() {
+            None => *value = None,
+            Some(&[one]) => *value = Some(one),
+            Some(list) => self.fail(format!("{name}: expected one number, got {list:?}")),
         }
         self
     }

@@ -20,22 +20,25 @@ pub(crate) trait Object: Clone {
 }
 
 /// The object of Keras's for a class and its configuration.
-pub(crate) fn write(module: &str, class: &str, config: Map<String, Value>) -> Value {
+pub(crate) fn write(module: &str, class: &str, config: impl Into<Value>) -> Value {
+    let config = config.into();
     json!({"module": module, "class_name": class, "config": config, "registered_name": null})
 }
 
 /// The class and the configuration of an object of Keras's; a name alone stands for a class with its defaults.
 pub(crate) fn parse(json: &Value) -> Result<(&str, Map<String, Value>), String> {
-    if let Some(class) = json.as_str() {
-        return Ok((class, Map::new()));
-    }
-    let class = json.get("class_name").and_then(Value::as_str);
-    let class = class.ok_or_else(|| format!("expected an object with a class_name, got {}", shortened(json)))?;
+    let class = class_of(json)?;
     match json.get("config") {
         None | Some(Value::Null) => Ok((class, Map::new())),
         Some(Value::Object(config)) => Ok((class, config.clone())),
         Some(other) => Err(format!("{class}: expected a config that is an object, got {}", shortened(other))),
     }
+}
+
+/// The class alone.
+pub(crate) fn class_of(json: &Value) -> Result<&str, String> {
+    let class = json.as_str().or_else(|| json.get("class_name").and_then(Value::as_str));
+    class.ok_or_else(|| format!("expected an object with a class_name, got {}", shortened(json)))
 }
 
 impl<O: Object> super::Argument for O {

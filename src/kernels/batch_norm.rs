@@ -143,6 +143,6 @@ fn channel_sums<T: Float, const N: usize>(
     [first, second]
 }
 
-fn double<T: Float>(value: T) -> f64 {
+pub(super) fn double<T: Float>(value: T) -> f64 {
     value.to_f64().expect("a float")
 }

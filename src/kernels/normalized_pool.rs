@@ -6,6 +6,7 @@
 use num_traits::Float;
 
 use super::{
+    batch_norm::double,
     pool::{LANES, Map, Pool, Taps, lanes, max_of, maxima},
     simd::vectorized,
 };
@@ -41,16 +42,10 @@ const GROUP: usize = 4;
 const NOBODY: u32 = u32::MAX;
 
 impl<T: Float> NormalizedPool<'_, T> {
-    /// Overwrites `y: [n, oh, ow, c]`.
+    /// Overwrites `y: [n, oh, ow, c]` with the maxima; the relu is the caller's.
     pub fn max(&self, x: &[T], y: &mut [T]) {
         self.pool.check(x, y);
         maxima(self.pool, x, *self, y, |_, _| {});
-        if self.relu {
-            vectorized(
-                #[inline(always)]
-                || y.iter_mut().for_each(|y| *y = if *y <= T::zero() { T::zero() } else { *y }),
-            );
-        }
     }
 
     /// `sum(dz)` and `sum(dz * (x - mean))` for each channel, where `dz` is the gradient to the normalization's output that follows from
@@ -190,8 +185,4 @@ impl<T: Float> NormalizedPool<'_, T> {
         }
         winner
     }
-}
-
-fn double<T: Float>(value: T) -> f64 {
-    value.to_f64().expect("a float")
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::config::Argument;
+use crate::{config::Argument, shape::axis_of};
 
 /// Axes of a batch, from one number or from several: `-1` and `[1, 2]` convert. The batch is axis 0; negative numbers
 /// count from the end.
@@ -13,8 +13,8 @@ impl Axes {
     /// The dimensions of a sample of `rank` dimensions, in their order, each once; `None` when an axis is none of them.
     pub(super) fn of_sample(&self, rank: usize) -> Option<Vec<usize>> {
         let dimension = |&axis: &isize| {
-            let from_start = if axis < 0 { axis.checked_add_unsigned(rank + 1)? } else { axis };
-            usize::try_from(from_start).ok()?.checked_sub(1).filter(|&dimension| dimension < rank)
+            // The batch is axis 0.
+            axis_of(axis, rank + 1)?.checked_sub(1)
         };
         let mut dimensions = self.0.iter().map(dimension).collect::<Option<Vec<_>>>()?;
         dimensions.sort_unstable();

@@ -280,7 +280,10 @@ impl Layer for BuiltBatchNormalization {
         let [scale, shift] = parts(factors, self.channels);
         self.affine(cx.params, cx.sums(), scale, shift);
         match &self.pooling {
-            Some(pooling) => normalized(pooling, scale, shift).max(x, y.data),
+            Some(pooling) => {
+                normalized(pooling, scale, shift).max(x, y.data);
+                pooling.activation.apply(y.data, self.channels);
+            }
             None => self.write(y.data, turned_y, |y| batch_norm::affine(x, scale, shift, y)),
         }
     }

@@ -61,7 +61,7 @@ impl Sequential {
         let mut layers = vec![config::write(
             "keras.layers",
             "InputLayer",
-            object(json!({"name": "input_layer", "batch_shape": input, "dtype": "float32", "sparse": false})),
+            json!({"name": "input_layer", "batch_shape": input, "dtype": "float32", "sparse": false}),
         )];
         for (i, (planned, name)) in self.layers.iter().zip(names).enumerate() {
             layers.push(planned.to_json(&name).map_err(|message| {
@@ -70,17 +70,18 @@ impl Sequential {
         }
         let layers = json!({"name": "sequential", "trainable": true, "dtype": "float32", "layers": layers,
             "build_input_shape": input});
-        Ok(config::write("keras", "Sequential", object(layers)))
+        Ok(config::write("keras", "Sequential", layers))
     }
 
     /// The plan that such an object stands for.
     pub(crate) fn of_architecture(json: &Value, registry: &Registry) -> Result<Self, String> {
-        let (class, config) = config::parse(json)?;
+        let class = config::class_of(json)?;
         if class != "Sequential" {
             return Err(format!(
                 "expected a Sequential, got a {class}: only models whose layers follow one another can be read"
             ));
         }
+        let config = json.get("config").unwrap_or(&Value::Null);
         let layers = config.get("layers").and_then(Value::as_array);
         let layers = layers.ok_or_else(|| format!("Sequential: expected a list of layers, got {}", shortened(json)))?;
         if layers.len() > MAX_LAYERS {
@@ -165,13 +166,6 @@ fn input_shape(json: &Value) -> Result<Shape, String> {
             shortened(json)
         )
     })
-}
-
-fn object(json: Value) -> Map<String, Value> {
-    match json {
-        Value::Object(map) => map,
-        _ => unreachable!("the caller wrote an object"),
-    }
 }
 
 fn wrong(message: String) -> Error {

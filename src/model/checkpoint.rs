@@ -182,9 +182,9 @@ impl Checkpoint {
         model.history.epochs = history;
         callbacks.stop = point.stopped;
         let states = self.callback_states(callbacks.count());
-        if let Some(i) = callbacks.states().iter().zip(&states).position(|(now, saved)| !now.keys().eq(saved.keys())) {
-            let now = callbacks.states()[i].keys().cloned().collect::<Vec<_>>().join(", ");
-            let saved = states[i].keys().cloned().collect::<Vec<_>>().join(", ");
+        let mut pairs = callbacks.states().into_iter().zip(&states).enumerate();
+        if let Some((i, (now, saved))) = pairs.find(|(_, (now, saved))| !now.keys().eq(saved.keys())) {
+            let [now, saved] = [&now, saved].map(|state| state.keys().cloned().collect::<Vec<_>>().join(", "));
             return Err(self.error(format!(
                 "callback {i} has left [{saved}], but the one of this training has [{now}]; give the same callbacks in the same \
                  order, or delete the file to begin anew"

@@ -161,14 +161,16 @@ impl<T: Scalar> Compiled<T> {
     }
 
     /// Replaces the weights by their average, where the optimizer keeps one and has not [forgotten](Compiled::forget) it: Keras's
-    /// `finalize_variable_values`.
-    pub fn finish(&self, params: &mut [T]) {
-        if self.optimizer.base().use_ema && self.steps > 0 {
+    /// `finalize_variable_values`. Says whether it did.
+    pub fn finish(&self, params: &mut [T]) -> bool {
+        let averages = self.optimizer.base().use_ema && self.steps > 0;
+        if averages {
             let average = &self.arrays[self.optimizer.slots().len()].values;
             for Run { params: run, state, .. } in &self.runs {
                 params[run.clone()].copy_from_slice(&average[state.clone()]);
             }
         }
+        averages
     }
 
     /// Lets the optimizer start anew.

@@ -179,10 +179,7 @@ impl<T: Scalar> Model<T> {
                 if point.step == 0 {
                     callbacks.call(trainer.model, |callback, training| callback.on_epoch_begin(training, epoch))?;
                 }
-                let (time_before, mut not_finite) = (point.time, None);
-                let taken = point.step;
-                // After a stop in the middle of an epoch, only its end is left to do.
-                let stopped = point.stopped.then(|| trainer.begin_epoch()).is_some();
+                let (time_before, taken, stopped, mut not_finite) = (point.time, point.step, point.stopped, None);
                 let mut step = |trainer: &mut Trainer<T>, samples: &Samples<T>, indices: &[usize]| {
                     let Point { step, sums, time, .. } = &mut point;
                     callbacks
@@ -206,7 +203,10 @@ impl<T: Scalar> Model<T> {
                     callbacks.save(&run, trainer.model, &point)?;
                     Ok(if callbacks.stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
                 };
-                if !stopped {
+                if stopped {
+                    // In the middle of an epoch, of which only the end is left to do.
+                    trainer.begin_epoch();
+                } else {
                     source.epoch(&place, objective, &mut trainer, taken, &mut step)?;
                 }
                 if let Some(warning) = not_finite {

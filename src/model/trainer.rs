@@ -118,9 +118,10 @@ impl<'m, T: Scalar> Trainer<'m, T> {
     /// Ends a training of at least one epoch.
     pub fn finish(&mut self) {
         let Model { compiled, weights, graph, .. } = &mut *self.model;
-        compiled.as_ref().expect(COMPILED).finish(weights.values_mut());
-        // An average of the weights need not keep what each of them keeps.
-        penalty::constrain(graph, weights.values_mut(), &mut self.norms);
+        if compiled.as_ref().expect(COMPILED).finish(weights.values_mut()) {
+            // An average of the weights need not keep what each of them keeps.
+            penalty::constrain(graph, weights.values_mut(), &mut self.norms);
+        }
     }
 }
 

@@ -1,10 +1,6 @@
 use std::sync::Arc;
 
-use cornu::{
-    Scalar,
-    layers::{FillMode, FlipMode, Interpolation},
-    prelude::*,
-};
+use cornu::{Scalar, prelude::*};
 
 use crate::{
     cases::{self, Case},

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fs,
+};
 
 use cornu::prelude::*;
 use serde_json::{Map, Value, json};
@@ -10,9 +13,11 @@ use crate::{augmentation, cases, layers, penalties, training};
 fn configurations_are_those_of_keras() {
     let text = fs::read_to_string(cases::path("configurations.json")).unwrap();
     let cases: BTreeMap<String, Value> = serde_json::from_str(&text).unwrap();
+    let augmentations: HashSet<String> =
+        cases::read("augmentation.safetensors").into_iter().map(|case| case.name).collect();
     for (case, golden) in &cases {
         let sample: Vec<usize> = serde_json::from_value(golden["sample"].clone()).unwrap();
-        let ours = plan(case, Shape::new(&sample).unwrap()).to_json().unwrap();
+        let ours = plan(case, Shape::new(&sample).unwrap(), &augmentations).to_json().unwrap();
         let keras = model(&sample, &golden["layer"]);
         let read = Sequential::from_json(&keras.to_string()).unwrap_or_else(|error| panic!("{case}: {error}"));
         let again = Sequential::from_json(&ours).unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -24,7 +29,7 @@ fn configurations_are_those_of_keras() {
 }
 
 /// The layer of a case alone.
-fn plan(case: &str, sample: Shape) -> Sequential {
+fn plan(case: &str, sample: Shape, augmentations: &HashSet<String>) -> Sequential {
     let plan = Sequential::new(sample);
     if case.starts_with("penalties_") {
         return penalties::plan(case, sample);
@@ -53,9 +58,7 @@ fn plan(case: &str, sample: Shape) -> Sequential {
         "configuration_unit_norm" => plan.add(dense.kernel_constraint(Constraint::unit_norm())),
         "configuration_leaky_relu" => plan.add(dense.activation(Activation::LeakyRelu { negative_slope: 0.125 })),
         "configuration_elu" => plan.add(dense.activation(Activation::Elu { alpha: 0.5 })),
-        _ if cases::read("augmentation.safetensors").iter().any(|known| known.name == case) => {
-            augmentation::layer(case, plan)
-        }
+        _ if augmentations.contains(case) => augmentation::layer(case, plan),
         _ => layers::layer(case, plan),
     }
 }

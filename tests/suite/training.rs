@@ -369,3 +369,17 @@ fn constraints_hold_for_the_average_of_the_weights() {
     model.fit(&x, &y, Fit::new().epochs(3).verbose(0)).unwrap();
     assert_eq!(model.params(), [0.0]);
 }
+
+/// To constrain once more what is constrained would round it.
+#[test]
+fn constraints_are_applied_once_a_step() {
+    let (x, y): (Tensor, Tensor) = (Tensor::random_normal([8, 3], 0.0, 1.0, 0), Tensor::ones([8, 2]));
+    let layer = || Dense::new(2).kernel_constraint(Constraint::unit_norm());
+    let model = || Sequential::new([3]).add(layer()).compile(SGD::new(0.1), MeanSquaredError, []).unwrap();
+    let (mut twice, mut once) = (model(), model());
+    let options = || Fit::new().batch_size(4).verbose(0);
+    twice.fit(&x, &y, options()).unwrap();
+    twice.fit(&x, &y, options()).unwrap();
+    once.fit(&x, &y, options().epochs(2)).unwrap();
+    assert_eq!(twice.params(), once.params());
+}

@@ -22,7 +22,7 @@ use crate::{
 /// Each image turns by an angle of its own about its middle.
 ///
 /// ```
-/// use cornu::{layers::FillMode, prelude::*};
+/// use cornu::prelude::*;
 ///
 /// let model = Sequential::new([28, 28, 1])
 ///     .add(RandomRotation::new(0.05).fill_mode(FillMode::Constant))
