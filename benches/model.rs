@@ -14,7 +14,7 @@ fn fit(c: &mut Criterion) {
     for batch in [16, 64, 256, 1024] {
         let n = STEPS * batch;
         let x = images(n);
-        let y = Labels::from((0..n).map(|i| (i % 10) as u8).collect::<Vec<_>>());
+        let y = labels(n);
         let options = || Fit::new().batch_size(batch).verbose(0);
         group.throughput(Throughput::Elements(n as u64));
         group.bench_function(format!("{STEPS} steps of {batch}"), |b| {
@@ -22,6 +22,31 @@ fn fit(c: &mut Criterion) {
             b.iter_batched_ref(
                 model,
                 |model| model.fit(&x, &y, options()).expect("the data fits"),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// What batch normalization and augmentation add to a step.
+fn ingredients(c: &mut Criterion) {
+    let mut group = c.benchmark_group("ingredients");
+    group.sample_size(10).measurement_time(Duration::from_secs(10));
+    let n = STEPS * 64;
+    let x = images(n);
+    let y = labels(n);
+    group.throughput(Throughput::Elements(n as u64));
+    for (name, augmented, normalized) in [
+        ("none", false, false),
+        ("augmentation", true, false),
+        ("batch normalization", false, true),
+        ("both", true, true),
+    ] {
+        group.bench_function(name, |b| {
+            b.iter_batched_ref(
+                || network(augmented, normalized),
+                |model| model.fit(&x, &y, Fit::new().batch_size(64).verbose(0)).expect("the data fits"),
                 BatchSize::PerIteration,
             );
         });
@@ -48,11 +73,25 @@ fn predict(c: &mut Criterion) {
 }
 
 fn model() -> Model {
-    Sequential::new([28, 28, 1])
-        .add(Conv2D::new(32, (3, 3)).activation(Activation::Relu))
-        .add(MaxPooling2D::new((2, 2)))
-        .add(Conv2D::new(64, (3, 3)).activation(Activation::Relu))
-        .add(MaxPooling2D::new((2, 2)))
+    network(false, false)
+}
+
+/// The reference model; `augmented`, with rotations, translations and zooms before it; `normalized`, with batch normalization
+/// behind each convolution.
+fn network(augmented: bool, normalized: bool) -> Model {
+    let mut model = Sequential::new([28, 28, 1]);
+    if augmented {
+        model = model.add(RandomRotation::new(0.03)).add(RandomTranslation::new(0.1, 0.1)).add(RandomZoom::new(0.1));
+    }
+    for filters in [32, 64] {
+        let convolution = Conv2D::new(filters, (3, 3));
+        model = match normalized {
+            true => model.add(convolution.use_bias(false)).add(BatchNormalization::new()).add(Activation::Relu),
+            false => model.add(convolution.activation(Activation::Relu)),
+        };
+        model = model.add(MaxPooling2D::new((2, 2)));
+    }
+    model
         .add(Flatten::new())
         .add(Dense::new(10).activation(Activation::Softmax))
         .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])
@@ -63,5 +102,9 @@ fn images(n: usize) -> Tensor {
     Tensor::random_uniform([n, 28, 28, 1], 0.0, 1.0, 0)
 }
 
-criterion_group!(model_benches, fit, predict);
+fn labels(n: usize) -> Labels {
+    (0..n).map(|i| (i % 10) as u8).collect::<Vec<_>>().into()
+}
+
+criterion_group!(model_benches, fit, ingredients, predict);
 criterion_main!(model_benches);
