@@ -136,14 +136,27 @@ impl Sequential {
     /// # Errors
     /// As [`build`](Sequential::build).
     pub fn build_as<T: Scalar>(self) -> Result<Model<T>> {
-        let Plan { nodes, infos, layout, head, .. } = self.plan()?;
-        let mut params = layout.initialize(self.seed)?;
-        for (layer, node) in self.layers.iter().zip(&nodes) {
+        let plan = self.plan()?;
+        let mut params = plan.layout.initialize(self.seed)?;
+        for (layer, node) in self.layers.iter().zip(&plan.nodes) {
             if let Some((_, weights)) = &layer.taken {
-                put_weights(weights, &layout.infos()[node.weights.clone()], &mut params)?;
+                put_weights(weights, &plan.layout.infos()[node.weights.clone()], &mut params)?;
             }
         }
-        Ok(Model::new(infos, Graph::new(self.input, nodes, head, layout), params))
+        Ok(plan.model(params))
+    }
+
+    #[allow(dead_code, reason = "the readers of formats call it")]
+    /// Builds the layers with weights that `params` gives, as [`Model::params`] has them, for what the layers have declared. No memory
+    /// is taken for the weights before, so a file can be asked first whether it has them.
+    pub(crate) fn build_with<T: Scalar>(
+        self,
+        params: impl FnOnce(&ParamLayout) -> Result<Vec<T>>,
+    ) -> Result<Model<T>> {
+        let plan = self.plan()?;
+        let params = params(&plan.layout)?;
+        assert_eq!(params.len(), plan.layout.len(), "a number for each weight");
+        Ok(plan.model(params))
     }
 
     /// The built layers.
@@ -288,6 +301,11 @@ impl Plan {
         self.names.insert(name.clone());
         self.infos.push(LayerInfo { name, config: planned.config.clone(), output });
         Ok(())
+    }
+
+    fn model<T: Scalar>(self, params: Vec<T>) -> Model<T> {
+        let Plan { input, nodes, infos, layout, head, .. } = self;
+        Model::new(infos, Graph::new(input, nodes, head, layout), params)
     }
 
     fn output(&self) -> Shape {
