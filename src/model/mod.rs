@@ -226,6 +226,11 @@ impl<T: Scalar> Model<T> {
         }
     }
 
+    /// Whether it is known how the model is trained.
+    pub(crate) fn is_compiled(&self) -> bool {
+        self.compiled.is_some()
+    }
+
     fn weight(&self, info: &ParamInfo) -> Tensor<T> {
         Tensor::new(info.shape, self.params()[info.range()].to_vec()).expect("a weight has its declared shape")
     }
