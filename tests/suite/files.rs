@@ -1,6 +1,14 @@
 //! Files of models: what is saved and loaded is the same model, and goes on training with the same bits.
 
-use std::{fs, path::Path};
+use std::{
+    collections::hash_map::RandomState,
+    env, fs,
+    hash::{BuildHasher, Hasher},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
 
 use cornu::{config::Registry, load_model_with, prelude::*};
 
@@ -193,4 +201,66 @@ fn weights_by_name_say_what_went_where() {
     );
     assert_eq!(to.get_weights()[..2], from.get_weights()[..2]);
     assert_eq!(to.get_weights()[2..], before[2..]);
+}
+
+/// What the process that is killed runs: it saves one of two models over the other, again and again.
+#[test]
+#[ignore = "run by a_process_that_is_killed_while_it_saves_leaves_a_whole_model"]
+fn child() {
+    let path = PathBuf::from(env::var_os(FILE).expect("the file of the model"));
+    let models = [0, 1].map(large);
+    for i in 0.. {
+        models[i % 2].save(&path).unwrap();
+    }
+}
+
+const FILE: &str = "CORNU_TEST_FILE";
+const KILLED: usize = 100;
+
+/// One of two models, so large that writing it takes most of the time of saving.
+fn large(model: u8) -> Model {
+    let dense = Dense::new(1000).kernel_initializer(Initializer::Constant(model.into()));
+    Sequential::new([64]).add(dense).compile(Adam::default(), MeanSquaredError, []).unwrap()
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_saves_leaves_a_whole_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    large(0).save(&path).unwrap();
+    let models = [0, 1].map(|model| bits(&large(model)));
+    let modified = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+    let mut found = [0; 2];
+    let mut left_behind = 0;
+    for _ in 0..KILLED {
+        let start = modified(&path);
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "files::child", "--ignored"])
+            .env(FILE, &path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Until it is saving, and then for as long as a few files take.
+        while modified(&path) == start {
+            assert!(child.try_wait().unwrap().is_none());
+            thread::sleep(Duration::from_micros(100));
+        }
+        thread::sleep(Duration::from_millis(20).mul_f64(random()));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let weights = bits(&load_model(&path).unwrap());
+        found[models.iter().position(|model| *model == weights).expect("one of the two")] += 1;
+        for file in fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).filter(|file| *file != path) {
+            fs::remove_file(file).unwrap();
+            left_behind += 1;
+        }
+    }
+    // The moments were those of saving: both models were found, and halves of files beside them.
+    assert!(found.iter().all(|&times| times > 0) && left_behind > 0, "{found:?}, {left_behind}");
+}
+
+/// A number from 0 to 1 that is another in each run.
+fn random() -> f64 {
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }
