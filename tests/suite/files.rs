@@ -264,3 +264,54 @@ fn a_process_that_is_killed_while_it_saves_leaves_a_whole_model() {
 fn random() -> f64 {
     RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
 }
+
+/// The model of the files that are kept, one of each version.
+fn kept() -> Model {
+    let mut model = Sequential::new([6, 6, 1])
+        .add(Conv2D::new(2, 3))
+        .add(BatchNormalization::new())
+        .add(Activation::Relu)
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax).named("classes"))
+        .compile(
+            AdamW::new(CosineDecay::new(0.01, 100)).exclude_from_weight_decay(["bias"]),
+            SparseCategoricalCrossentropy::default(),
+            [Metric::Accuracy, Metric::TopKAccuracy(2)],
+        )
+        .unwrap();
+    let x = Tensor::random_normal([20, 6, 6, 1], 0.0, 1.0, 1);
+    let y: Labels = (0..20).map(|i| i % 3).collect::<Vec<u8>>().into();
+    model.fit(&x, &y, Fit::new().epochs(3).batch_size(8).verbose(0)).unwrap();
+    model
+}
+
+#[test]
+#[ignore = "writes the file of the current version: run once, when the version is raised"]
+fn write_the_file_of_this_version() {
+    kept().save(fixture(1)).unwrap();
+}
+
+fn fixture(version: usize) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/version_{version}.safetensors"))
+}
+
+#[test]
+fn files_of_all_versions_are_read() {
+    let x: Vec<f32> = (0..72).map(|i| -1.0 + 2.0 * i as f32 / 71.0).collect();
+    let x = Tensor::new([2, 6, 6, 1], x).unwrap();
+    for version in [1] {
+        let mut model = load_model(fixture(version)).unwrap();
+        // data-scripts/check_safetensors.py: Keras 3.15 with the same file.
+        let keras = [0.345_851_57, 0.307_772_87, 0.346_375_52, 0.507_419_17, 0.202_771_93, 0.289_808_87];
+        for (ours, keras) in model.predict(&x).unwrap().data().iter().zip(keras) {
+            assert!((ours - keras).abs() < 1e-6, "{ours} is not {keras}");
+        }
+        let score = model.evaluate(&x, &Labels::from(vec![0u8, 2])).unwrap();
+        assert!((score.loss - 1.150_139_6).abs() < 1e-6, "{}", score.loss);
+        assert_eq!((score.get("accuracy"), score.get("top_2_accuracy")), (Some(0.0), Some(1.0)));
+        let state = model.optimizer_state().unwrap();
+        assert_eq!((state.steps, state.epochs, state.arrays.len()), (9, 3, 2));
+        let y = Labels::from(vec![0u8, 2]);
+        model.fit(&x, &y, Fit::new().verbose(0)).unwrap();
+    }
+}
