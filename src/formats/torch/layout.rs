@@ -114,8 +114,9 @@ fn slopes(alpha: &[usize], order: Order) -> Vec<Layout> {
         small.last_mut().map(|last| *last = slopes)?;
         Some(Layout { shape: vec![slopes], place: Strided::broadcast(&small, alpha) })
     };
+    let channels = alpha.last().filter(|_| alpha.len() > 1).and_then(|&channels| repeated(channels));
     let all = Layout::features(alpha, order.dims(alpha.iter().product()));
-    [Some(all), repeated(1), alpha.last().and_then(|&channels| repeated(channels))].into_iter().flatten().collect()
+    [channels, Some(all), repeated(1)].into_iter().flatten().collect()
 }
 
 impl Layout {
