@@ -139,7 +139,7 @@ def fixtures():
     torch.save(nn.Linear(3, 2), FIXTURES / "module.pt")
     torch.save(nn.Linear(3, 2).weight.detach(), FIXTURES / "tensor.pt")
     torch.save(expected, FIXTURES / "old.pt", _use_new_zipfile_serialization=False)
-    torch.save({"encoder": expected, "decoder": expected}, FIXTURES / "two.pt")
+    torch.save({"encoder": expected, "decoder": dict(expected)}, FIXTURES / "two.pt")
     safetensors.torch.save_file({"encoder.weight": torch.rand(3, 3), "decoder.weight": torch.rand(3, 3)},
                                 FIXTURES / "ambiguous.safetensors")
 

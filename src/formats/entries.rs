@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io::Cursor};
 use flate2::read::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-/// The files in a zip, by their names, which nothing but their names: no path is ever opened.
+/// The files in a zip, by their names, which are names and nothing else: no path is ever opened.
 pub(super) struct Entries<'a>(BTreeMap<String, Entry<'a>>);
 
 struct Entry<'a> {
@@ -107,5 +107,96 @@ impl<'a> Entry<'a> {
             return Err(format!("is damaged: it should have {} bytes, and has fewer or more", self.len));
         }
         Ok(bytes.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::DeflateEncoder};
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    use super::*;
+
+    fn zip(name: &str, bytes: &[u8]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        zip.start_file(name, SimpleFileOptions::default().compression_method(CompressionMethod::Stored)).unwrap();
+        zip.write_all(bytes).unwrap();
+        zip.finish().unwrap().into_inner()
+    }
+
+    /// Where the only file's central header begins, and where it ends.
+    fn central(zip: &[u8]) -> (usize, usize) {
+        let find = |mark: &[u8]| zip.windows(4).rposition(|bytes| bytes == mark).unwrap();
+        (find(b"PK\x01\x02"), find(b"PK\x05\x06"))
+    }
+
+    fn error(zip: &[u8]) -> String {
+        Entries::parse(zip).err().unwrap()
+    }
+
+    #[test]
+    fn names_are_no_paths() {
+        for name in ["../../etc/passwd", "/x", "C:\\x", "a/../b"] {
+            let zip = zip(name, b"abc");
+            let entries = Entries::parse(&zip).unwrap();
+            assert_eq!(entries.names().collect::<Vec<_>>(), [name]);
+        }
+    }
+
+    #[test]
+    fn files_that_overlap() {
+        let zip = zip("a", &[7; 1000]);
+        let (start, end) = central(&zip);
+        // The same file many times, by other names.
+        let mut bytes = zip[..start].to_vec();
+        for name in b"abcd" {
+            let mut header = zip[start..end].to_vec();
+            header[46] = *name;
+            bytes.extend(header);
+        }
+        let mut trailer = zip[end..].to_vec();
+        trailer[8] = 4;
+        trailer[10] = 4;
+        trailer[12..16].copy_from_slice(&(4 * (end - start) as u32).to_le_bytes());
+        bytes.extend(trailer);
+        assert!(error(&bytes).contains("overlap"), "{}", error(&bytes));
+    }
+
+    #[test]
+    fn sizes_that_are_not_there() {
+        let whole = zip("a", &[7; 100]);
+        let (start, _) = central(&whole);
+        for (at, words) in [(start + 20, "goes beyond the end"), (start + 24, "has 100 bytes, and should have")] {
+            let mut bytes = whole.clone();
+            bytes[at + 2] = 1;
+            assert!(error(&bytes).contains(words), "{}", error(&bytes));
+        }
+        let mut encrypted = whole.clone();
+        encrypted[start + 8] |= 1;
+        assert_eq!(error(&encrypted), "a is encrypted");
+        let mut other = whole;
+        other[start + 10] = 14;
+        assert!(error(&other).contains("expected stored or deflated files"), "{}", error(&other));
+    }
+
+    #[cfg(feature = "numpy")]
+    #[test]
+    fn what_is_unpacked_is_bounded() {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(&vec![0; 1 << 20]).unwrap();
+        let packed = encoder.finish().unwrap();
+        let mut zip = zip("a", &packed);
+        let (start, _) = central(&zip);
+        zip[start + 10] = 8;
+        // As it says, and more than it says.
+        for len in [1_u32 << 20, 1000] {
+            zip[start + 24..start + 28].copy_from_slice(&len.to_le_bytes());
+            zip[start + 16..start + 20].copy_from_slice(&crc32fast::hash(&vec![0; 1 << 20]).to_le_bytes());
+            let entries = Entries::parse(&zip).unwrap();
+            assert_eq!(entries.unpacked("a", 1 << 20).is_ok(), len == 1 << 20);
+            assert!(entries.unpacked("a", 999).unwrap_err().contains("bytes, and may have 999"));
+        }
     }
 }

@@ -43,7 +43,7 @@ fn what_is_written_has_the_bytes_that_numpy_writes() {
     same("u1.npy", &|path| cast(|x| x as u8).write_npy(path));
     same("i4.npy", &|path| cast(|x| x as i32).write_npy(path));
     same("i8.npy", &|path| cast(|x| x as i64).write_npy(path));
-    same("scalar.npy", &|path| Tensor::full((), 2.5).write_npy(path));
+    same("scalar.npy", &|path| Tensor::full((), 2.5f32).write_npy(path));
     same("empty.npy", &|path| Tensor::<f32>::zeros([0, 3]).write_npy(path));
 }
 

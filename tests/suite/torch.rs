@@ -74,7 +74,7 @@ fn the_reference_network_answers_as_in_pytorch() {
         let mut model = reference();
         let report = model.load_torch(fixture(file)).unwrap();
         agrees(&model, "reference");
-        assert!(report.to_string().contains("7.weight  [10, 150]      ->  dense/kernel     (150, 10)"), "{report}");
+        assert!(report.to_string().contains("7.weight  [10, 150]     ->  dense/kernel     (150, 10)"), "{report}");
         assert!(report.ignored.is_empty() && report.notes.is_empty());
     }
 }

@@ -251,3 +251,83 @@ impl<'a> Rest<'a> {
 fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with this header and elements of so many bytes.
+    fn file(header: &str, bytes: usize) -> Vec<u8> {
+        [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes(), header.as_bytes(), &vec![0; bytes]].concat()
+    }
+
+    fn error(file: &[u8]) -> String {
+        Npy::parse(file).unwrap_err()
+    }
+
+    #[test]
+    fn headers_that_python_could_write() {
+        for header in [
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }   \n",
+            "{\"shape\":(2,3,),\"descr\":\"<f4\",\"fortran_order\":False}",
+        ] {
+            let file = file(header, 24);
+            let npy = Npy::parse(&file).unwrap();
+            assert_eq!((npy.shape, npy.dtype, npy.fortran_order), ([2, 3].into(), Dtype::F32, false));
+        }
+    }
+
+    #[test]
+    fn other_headers() {
+        for (header, words) in [
+            ("", "expected {"),
+            ("{", "expected a string"),
+            ("{}", "descr is missing"),
+            ("{'descr': '<f4', 'fortran_order': False}", "shape is missing"),
+            ("{'descr': '<f4', 'descr': '<f4'}", "descr is there twice"),
+            ("{'order': 'C'}", "no key order was expected"),
+            ("{'descr': '<f4', 'fortran_order': 0, 'shape': ()}", "expected False before \"0, 's"),
+            ("{'descr': '<f4', 'fortran_order': True, 'shape': 3}", "expected ( before"),
+            ("{'descr': '<f4', 'fortran_order': True, 'shape': (-1,)}", "expected a dimension before \"-1"),
+            ("{'descr': '<f4', 'fortran_order': True, 'shape': (99999999999999999999,)}", "expected a dimension"),
+            ("{'descr': '<f4', 'fortran_order': True, 'shape': (1,)} + x", "it goes on"),
+            ("{'descr': ('<f4', (2,)), 'fortran_order': True, 'shape': (1,)}", "records are not read"),
+            ("{'descr': '<f4", "a string does not end"),
+            ("{'descr': '<f16', 'fortran_order': True, 'shape': ()}", "\"<f16\", expected real numbers"),
+        ] {
+            let error = error(&file(header, 4));
+            assert!(error.contains(words), "{error} lacks {words}");
+        }
+        // Brackets in brackets, as deep as they can be.
+        for open in ["(", "[", "{", "{'shape': ("] {
+            assert!(error(&file(&open.repeat(5000), 4)).len() < 400);
+        }
+    }
+
+    #[test]
+    fn lengths_that_are_not_there() {
+        let shaped = |shape: &str| file(&format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}"), 16);
+        assert!(Npy::parse(&shaped("(2,)")).is_ok());
+        for (shape, words) in [
+            ("(3,)", "its 16 bytes of elements are not those of type <f8 and shape (3,), which take 24"),
+            ("(1,)", "which take 8"),
+            ("(4611686018427387904, 4)", "more than there can be"),
+            ("(18446744073709551615, 18446744073709551615)", "more than there can be"),
+            ("(18446744073709551615, 0)", "which take 0"),
+        ] {
+            let error = error(&shaped(shape));
+            assert!(error.contains(words), "{error} lacks {words}");
+        }
+        for version in [2, 3] {
+            let long = [MAGIC, &[version, 0, 0xff, 0xff, 0xff, 0xff], b"{}"].concat();
+            assert!(error(&long).contains("4294967295 bytes, and may have 65536"));
+        }
+        assert!(
+            error(&[MAGIC, &[1, 0, 0xff, 0xff], b"{}"].concat())
+                .contains("its header has 2 bytes, and should have 65535")
+        );
+        assert!(error(&[MAGIC, &[1, 0, 0xff]].concat()).contains("ends after 9 bytes"));
+        assert!(error(&[MAGIC, &[4, 0, 0xff, 0xff]].concat()).contains("the version 4.0"));
+        assert!(error(b"\x93NUMP").contains("not a npy file"));
+    }
+}

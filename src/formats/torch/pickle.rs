@@ -403,3 +403,100 @@ fn global(module: &str, name: &str) -> Step<Global> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(pickle: &[u8]) -> String {
+        Pickle::parse(pickle).unwrap_err()
+    }
+
+    #[test]
+    fn values() {
+        let value = |pickle: &'static [u8]| Pickle::parse(pickle).unwrap().1;
+        assert_eq!(value(b"K\xff."), Value::Int(255));
+        assert_eq!(value(b"M\x01\x02."), Value::Int(513));
+        assert_eq!(value(b"J\xff\xff\xff\xff."), Value::Int(-1));
+        assert_eq!(value(b"\x8a\0."), Value::Int(0));
+        assert_eq!(value(b"\x8a\x02\xff\x7f."), Value::Int(32767));
+        assert_eq!(value(b"\x8a\x01\x80."), Value::Int(-128));
+        assert_eq!(value(b"\x8a\x09\0\0\0\0\0\0\0\0\x01."), Value::Other);
+        assert_eq!(value(b"\x8c\x02ab."), Value::Str("ab"));
+        assert_eq!(value(b"\x80\x04\x95\0\0\0\0\0\0\0\0N."), Value::Other);
+        assert_eq!(value(b"K\x01\x94(h\0t."), Value::Tuple(0));
+        assert_eq!(value(b"K\x01r\xff\xff\xff\xffj\xff\xff\xff\xff."), Value::Int(1));
+        let (pickle, root) = Pickle::parse(b"}(K\x01K\x02K\x03Nu.").unwrap();
+        assert_eq!(
+            (root, &pickle.dicts[0][..]),
+            (Value::Dict(0), &[(Value::Int(1), Value::Int(2)), (Value::Int(3), Value::Other)][..])
+        );
+    }
+
+    #[test]
+    fn nothing_is_run() {
+        for pickle in [
+            &b"\x80\x02cos\nsystem\nX\x04\0\0\0echo\x85R."[..],
+            b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x04echo\x85R.",
+        ] {
+            let error = error(pickle);
+            assert!(error.contains("it refers to os.system, which no state_dict needs"), "{error}");
+            assert!(error.contains("torch.save(model.state_dict(), path)"), "{error}");
+        }
+        assert!(error(b"cos\nsystem\n.").starts_with("byte 0: "));
+        assert!(error(&[b"c", &*b"x".repeat(1000), b"\nsystem\n."].concat()).len() < 400);
+        // INST, OBJ, NEWOBJ, EXT1, PERSID, and two that do not exist.
+        for opcode in [b'i', b'o', 0x81, 0x82, b'P', 0, 0xff] {
+            let error = error(&[&b"NN("[..], &[opcode], b"os\nsystem\n)."].concat());
+            assert_eq!(error, format!("byte 3: the opcode {opcode:#04x} is none that a state_dict needs"));
+        }
+        for pickle in
+            [&b"ccollections\nOrderedDict\nK\x01\x85R."[..], b"ctorch\nFloatStorage\n)R.", b"ctorch\nSize\n)R."]
+        {
+            assert!(error(pickle).contains("has arguments that torch.save does not give it"));
+        }
+        assert!(error(b"K\x01)R.").contains("a number is called"));
+        assert!(error(b"K\x01}b.").contains("attributes are given to a number"));
+    }
+
+    #[test]
+    fn broken_programs() {
+        for (pickle, words) in [
+            (&b""[..], "byte 0: 1 bytes are needed, 0 are left"),
+            (b".", "byte 0: the stack is empty"),
+            (b"K\x01(.", "byte 3: the stack is empty"),
+            (b"K\x01(\x85.", "byte 3: the stack is empty"),
+            (b"K\x01\x86.", "the stack is empty"),
+            (b"t", "there is no mark"),
+            (b"h\x07", "nothing was memorized as 7"),
+            (b"\x94", "the stack is empty"),
+            (b"Ns", "the stack is empty"),
+            (b"NNNs", "items are put into a number, a bool or None, which is no dict"),
+            (b"}(Nu", "a key has no value"),
+            (b"}Na", "which is no list"),
+            (b"]}(Ne", "which is no list"),
+            (b"NQ", "no storage of numbers"),
+            (b"X\xff\xff\xff\xffab", "4294967295 bytes are needed, 2 are left"),
+            (b"\x8d\xff\xff\xff\xff\xff\xff\xff\xffab", "bytes are needed, 2 are left"),
+            (b"\x8c\x01\xff", "not UTF-8"),
+            (b"cos", "a name does not end"),
+            (b"c\xff\nx\n", "not UTF-8"),
+            (b"NN\x93", "is no string"),
+            (b"\x80\x06", "the protocol 6, expected 2 to 5"),
+        ] {
+            let error = error(pickle);
+            assert!(error.contains(words), "{error} lacks {words}");
+        }
+    }
+
+    #[test]
+    fn long_programs_end() {
+        for opcodes in [&b"("[..], b"}", b"]", b")", b"N\x94", b"(t", b"}q\0", b"K\x01", b"N\x85"] {
+            let error = error(&opcodes.repeat(MAX_OPCODES));
+            assert!(error.contains("more than 1048576 opcodes"), "{error}");
+        }
+        // A tuple that holds itself twice, and so on.
+        let bomb = [&b"N\x85q\0"[..], &b"h\0h\0\x86q\0".repeat(100_000), b"."].concat();
+        assert!(Pickle::parse(&bomb).is_ok());
+    }
+}

@@ -292,12 +292,185 @@ fn of_view<'a>((name, view): (&str, TensorView<'a>)) -> Result<Tensor<'a>, Strin
     Ok(Tensor { name: name.to_owned(), dict: 0, shape, dtype, bytes: view.data(), strides })
 }
 
-/// A key by which names are sorted, numbers in them counted as such.
-fn natural(name: &str) -> Vec<(usize, Vec<u8>)> {
+/// A key by which names are sorted: part by part, numbers in them counted as such.
+fn natural(name: &str) -> Vec<Vec<(usize, Vec<u8>)>> {
     let is_digit = u8::is_ascii_digit;
-    let part = |part: &[u8]| {
-        let zeros = part.iter().take_while(|&&byte| byte == b'0').count();
-        if is_digit(&part[0]) { (part.len() - zeros, part[zeros..].to_vec()) } else { (0, part.to_vec()) }
+    let run = |run: &[u8]| {
+        let zeros = run.iter().take_while(|&&byte| byte == b'0').count();
+        if is_digit(&run[0]) { (run.len() - zeros, run[zeros..].to_vec()) } else { (0, run.to_vec()) }
     };
-    name.as_bytes().chunk_by(|a, b| is_digit(a) == is_digit(b)).map(part).collect()
+    let part = |part: &str| part.as_bytes().chunk_by(|a, b| is_digit(a) == is_digit(b)).map(run).collect();
+    name.split('.').map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+    use super::*;
+
+    /// A zip of files that are not packed.
+    fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in files {
+            let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+            zip.start_file(*name, options).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    /// The opcodes of a string, and of a number.
+    fn string(string: &str) -> Vec<u8> {
+        [b"X", &*(string.len() as u32).to_le_bytes(), string.as_bytes()].concat()
+    }
+
+    fn int(n: i64) -> Vec<u8> {
+        [&[0x8a, 8], &*n.to_le_bytes()].concat()
+    }
+
+    fn ints(numbers: &[i64]) -> Vec<u8> {
+        [b"(", &*numbers.iter().flat_map(|&n| int(n)).collect::<Vec<_>>(), b"t"].concat()
+    }
+
+    /// Those of a tensor in a storage that is said to have `len` numbers.
+    fn tensor(len: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
+        let storage =
+            [b"(", &*string("storage"), b"ctorch\nFloatStorage\n", &string("0"), &string("cpu"), &int(len), b"tQ"];
+        [
+            b"ctorch._utils\n_rebuild_tensor_v2\n(",
+            &*storage.concat(),
+            &int(offset),
+            &ints(shape),
+            &ints(strides),
+            b"\x89}tR",
+        ]
+        .concat()
+    }
+
+    /// A file with the dict of these opcodes, and a storage of 6 numbers.
+    fn file(items: &[u8]) -> Vec<u8> {
+        let numbers: Vec<u8> = (0..6).flat_map(|n| (n as f32).to_le_bytes()).collect();
+        let pickle = [b"\x80\x02}(", items, b"u."].concat();
+        zip(&[("a/data.pkl", &pickle), ("a/byteorder", b"little"), ("a/data/0", &numbers)])
+    }
+
+    fn error(file: &[u8]) -> String {
+        StateDict::parse(file, None).unwrap_err()
+    }
+
+    #[test]
+    fn tensors_lie_where_offset_and_strides_say() {
+        let items =
+            [string("w"), tensor(6, 1, &[2, 2], &[1, 3]), string("none"), tensor(6, 9, &[0, 2], &[1, 1])].concat();
+        let zip = file(&items);
+        let state = StateDict::parse(&zip, None).unwrap();
+        assert_eq!(state.tensors[0].values::<f32>().unwrap(), [1.0, 4.0, 2.0, 5.0]);
+        assert_eq!(state.tensors[1].values::<f32>().unwrap(), []);
+        assert_eq!(error(&file(b"")), "there is no tensor in it");
+    }
+
+    #[test]
+    fn tensors_that_leave_their_storage() {
+        let huge = i64::MAX;
+        for tensor in [
+            tensor(6, 1, &[2, 3], &[3, 1]),
+            tensor(6, 0, &[2, 3], &[4, 1]),
+            tensor(6, 7, &[], &[]),
+            tensor(6, huge, &[2], &[1]),
+            tensor(6, huge, &[2], &[huge]),
+            tensor(6, 0, &[2, 2], &[huge, huge]),
+            tensor(6, 0, &[huge, huge, 4], &[0, 0, 0]),
+            tensor(6, 0, &[7], &[0]),
+        ] {
+            let error = error(&file(&[string("w"), tensor].concat()));
+            assert!(error.starts_with("w has shape ") && error.contains("in a storage of 6 numbers"), "{error}");
+        }
+        for len in [5, 7, 1 << 62, huge] {
+            let error = error(&file(&[string("w"), tensor(len, 0, &[1], &[1])].concat()));
+            assert!(error.contains("a/data/0 has 24 bytes, expected"), "{error}");
+        }
+        for (shape, strides, words) in [
+            (&[-1][..], &[1][..], "no number of at least 0"),
+            (&[1], &[1, 1], "a tensor of shape [1] has the strides [1, 1]"),
+            (&[1; 7], &[1; 7], "7 dimensions, and may have 6"),
+        ] {
+            let error = error(&file(&[string("w"), tensor(6, 0, shape, strides)].concat()));
+            assert!(error.starts_with("a/data.pkl, byte ") && error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn dicts_in_dicts() {
+        let inner = |items: &[u8]| [b"}(", items, b"u"].concat();
+        let weight = [string("w"), tensor(6, 0, &[1], &[1])].concat();
+        let names = |items: &[u8], path| {
+            let file = file(items);
+            StateDict::parse(&file, path).map(|state| state.tensors.iter().map(|t| t.name.clone()).collect::<Vec<_>>())
+        };
+        let optimizer = [string("optimizer"), inner(&[int(0), inner(&weight)].concat())].concat();
+        let training = [optimizer, string("state_dict"), inner(&weight)].concat();
+        assert_eq!(names(&training, None).unwrap(), ["w"]);
+        assert_eq!(names(&training, Some("optimizer.0")).unwrap(), ["w"]);
+        assert_eq!(names(&training, Some("optimizer")).unwrap(), ["0.w"]);
+        assert_eq!(names(&[string("ema"), inner(&weight)].concat(), None).unwrap(), ["w"]);
+        assert_eq!(names(&[&*weight, &string("other"), &inner(&weight)].concat(), None).unwrap(), ["w"]);
+        let twice = [weight.clone(), weight.clone()].concat();
+        assert_eq!(names(&twice, None).unwrap_err(), "it holds w twice");
+        let other = [&b"N"[..], &tensor(6, 0, &[1], &[1])].concat();
+        assert!(names(&other, None).unwrap_err().contains("a key of a dict with tensors is a number, a bool or None"));
+        let long = [string(&"n".repeat(300)), tensor(6, 0, &[1], &[1])].concat();
+        assert!(names(&long, None).unwrap_err().contains("300 bytes, and may have 256"));
+    }
+
+    #[test]
+    fn dicts_that_hold_themselves_and_many_names_of_one() {
+        let weight = [string("w"), tensor(6, 0, &[1], &[1])].concat();
+        let own = [&string("x")[..], b"}q\0(", &string("own"), b"h\0", &weight, b"u"].concat();
+        assert_eq!(StateDict::parse(&file(&own), None).unwrap().tensors.len(), 1);
+        // Each dict holds the one before it twice: 2^60 names of one tensor.
+        let twice = [b"}(", &*string("a"), b"h\0", &string("b"), b"h\0uq\0"].concat();
+        let many = [&string("x")[..], b"(}(", &weight, b"uq\0", &twice.repeat(60), b"t", &string("y"), b"h\0"].concat();
+        let file_of_many = file(&many);
+        let state = StateDict::parse(&file_of_many, Some("y")).unwrap();
+        assert_eq!(state.tensors[0].name, format!("{}w", "a.".repeat(60)));
+        assert_eq!(state.tensors.len(), 1);
+        // A dict in a dict, and so on.
+        let deep =
+            [&string("x")[..], b"}", &[&string("n")[..], b"}"].concat().repeat(1000), &b"s".repeat(1000)].concat();
+        assert!(error(&file(&deep)).contains("bytes, and may have 256"));
+    }
+
+    #[test]
+    fn zips_that_torch_has_not_written() {
+        assert_eq!(error(b"PK"), error(b"PK\x05\x06"), "no zip");
+        assert!(error(&zip(&[("a/other", b"")])).contains("it has no data.pkl"));
+        let pickle = b"\x80\x02}.";
+        let big = zip(&[("a/data.pkl", pickle), ("a/byteorder", b"big")]);
+        assert_eq!(error(&big), "its byteorder is big, expected little; write it on another machine");
+        let missing = [&b"\x80\x02}("[..], &string("w"), &tensor(6, 0, &[1], &[1]), b"u."].concat();
+        assert_eq!(error(&zip(&[("a/data.pkl", &missing)])), "it has no a/data/0");
+        assert!(error(&zip(&[("../../data.pkl", pickle)])).contains("it has no data.pkl"));
+        let mut damaged = file(&[string("w"), tensor(6, 0, &[1], &[1])].concat());
+        let at = damaged.windows(4).position(|bytes| bytes == 5_f32.to_le_bytes()).unwrap();
+        damaged[at] ^= 1;
+        assert!(error(&damaged).contains("a/data/0 is damaged: its checksum is"));
+    }
+
+    #[test]
+    fn other_files() {
+        assert_eq!(error(b""), "neither a file of torch.save nor one of safetensors");
+        assert!(error(b"\x80\x02").contains("PyTorch before 1.6"));
+        assert!(error(b"\xff\xff\xff\xff\0\0\0\0{").contains("4294967295 bytes, and may have"));
+        assert!(error(b"\x02\0\0\0\0\0\0\0{").contains("not a whole file in the format safetensors"));
+    }
+
+    #[test]
+    fn names_are_sorted_as_their_numbers_count() {
+        let mut names = ["b10.w", "b9.w", "b.10", "b.9", "b.w", "b2.1.w", "b02.w", "a"];
+        names.sort_by_cached_key(|name| natural(name));
+        assert_eq!(names, ["a", "b.9", "b.10", "b.w", "b02.w", "b2.1.w", "b9.w", "b10.w"]);
+    }
 }
