@@ -40,11 +40,12 @@ impl<'a> Entries<'a> {
             let range = start.zip(len).and_then(|(start, len)| Some(start..start.checked_add(len)?));
             let bytes = range.and_then(|range| zip.get(range));
             let bytes = bytes.ok_or_else(|| format!("{name} goes beyond the end of the file"))?;
-            if !deflated && bytes.len() as u64 != file.size() {
-                return Err(format!("{name} has {} bytes, and should have {}", bytes.len(), file.size()));
+            let entry = Entry { bytes, len: file.size(), crc: file.crc32(), deflated };
+            if !deflated && bytes.len() as u64 != entry.len {
+                return Err(format!("{name} has {} bytes, and should have {}", bytes.len(), entry.len));
             }
             packed += bytes.len();
-            entries.insert(name, Entry { bytes, len: file.size(), crc: file.crc32(), deflated });
+            entries.insert(name, entry);
         }
         // Else a small file could ask for the same bytes again and again.
         if packed > zip.len() || archive.has_duplicate_names() {
