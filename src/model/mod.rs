@@ -3,6 +3,7 @@
 mod architecture;
 mod check;
 mod checkpoint;
+mod compile_config;
 mod compiled;
 mod curve;
 mod evaluate;
