@@ -38,6 +38,7 @@ pub struct Registry {
     metrics: Known<Arc<dyn StatefulMetric>>,
     optimizers: Known<Box<dyn DynOptimizer>>,
     schedules: Known<Arc<dyn Schedule>>,
+    uncompiled: bool,
 }
 
 impl Registry {
@@ -69,6 +70,18 @@ impl Registry {
     pub fn with_schedule(mut self, schedule: impl Schedule) -> Self {
         self.schedules.add(Arc::new(schedule));
         self
+    }
+
+    /// Models are read without how they are trained, and without where their training stands: for prediction, or for
+    /// [`compile`](crate::Model::compile) to say it anew.
+    pub fn uncompiled(mut self) -> Self {
+        self.uncompiled = true;
+        self
+    }
+
+    /// Whether models are read [`uncompiled`](Registry::uncompiled).
+    pub(crate) fn is_uncompiled(&self) -> bool {
+        self.uncompiled
     }
 
     /// The layer that a class and arguments of Keras's stand for.
@@ -185,6 +198,7 @@ impl Default for Registry {
             metrics: Known::new(metrics),
             optimizers: Known::new(optimizers),
             schedules: Known::new(schedules),
+            uncompiled: false,
         };
         registry
             .with(AveragePooling1D::new(2))

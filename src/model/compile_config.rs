@@ -28,12 +28,18 @@ impl<T: Scalar> Model<T> {
         }))
     }
 
-    /// Compiles the model as such an object says; `null` leaves it uncompiled. What Keras 2 writes in its files, too, is read.
+    /// Compiles the model as such an object says; `null`, or a registry that is [`uncompiled`](Registry::uncompiled), leaves it uncompiled. What
+    /// Keras 2 writes in its files, too, is read.
     pub(crate) fn compile_from(&mut self, json: &Value, registry: &Registry) -> Result<(), String> {
-        if json.is_null() {
-            self.compiled = None;
+        if json.is_null() || registry.is_uncompiled() {
             return Ok(());
         }
+        self.compile_as(json, registry).map_err(|message| {
+            format!("compile_config: {message}; without how it is trained, load_model_with reads the model by Registry::uncompiled")
+        })
+    }
+
+    fn compile_as(&mut self, json: &Value, registry: &Registry) -> Result<(), String> {
         let get = |name: &str| json.get(name).unwrap_or(&Value::Null);
         let optimizer = json.get("optimizer").unwrap_or_else(|| get("optimizer_config"));
         let optimizer = registry.optimizer(optimizer).map_err(|message| format!("optimizer: {message}"))?;

@@ -306,6 +306,11 @@ impl<T: Scalar> Model<T> {
         })
     }
 
+    /// The names of the optimizer's arrays; none when the model is not compiled.
+    pub(crate) fn optimizer_arrays(&self) -> impl Iterator<Item = &'static str> {
+        self.compiled.iter().flat_map(|compiled| &compiled.arrays).map(|array| array.name)
+    }
+
     /// Puts a model that is compiled with the same optimizer where another one stood; a learning rate that is a number is set,
     /// too.
     ///

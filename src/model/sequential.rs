@@ -146,7 +146,6 @@ impl Sequential {
         Ok(plan.model(params))
     }
 
-    #[allow(dead_code, reason = "the readers of formats call it")]
     /// Builds the layers with weights that `params` gives, as [`Model::params`] has them, for what the layers have declared. No memory
     /// is taken for the weights before, so a file can be asked first whether it has them.
     pub(crate) fn build_with<T: Scalar>(self, params: impl FnOnce(&ParamLayout) -> Result<Vec<T>>) -> Result<Model<T>> {
@@ -344,7 +343,7 @@ impl Plan {
 }
 
 /// `MaxPooling2D` becomes `max_pooling2d`, as in Keras.
-fn snake_case(class: &str) -> String {
+pub(crate) fn snake_case(class: &str) -> String {
     let mut name = String::new();
     let mut previous = None;
     let mut letters = class.chars().peekable();

@@ -113,7 +113,8 @@ impl Heap {
                 for row in 0..u32::from(rows) {
                     // The first two rows have blocks of the size to start with, and each after them of twice the size.
                     let size = start.checked_shl(row.saturating_sub(1)).filter(|&size| size <= largest_block);
-                    let size = size.ok_or_else(|| format!("byte {root}: a heap of several levels, which is not read"))?;
+                    let size =
+                        size.ok_or_else(|| format!("byte {root}: a heap of several levels, which is not read"))?;
                     for _ in 0..width {
                         heap.blocks.extend(node.address()?.map(|block| (offset, block, size)));
                         offset = offset.saturating_add(size);

@@ -127,7 +127,9 @@ fn read<'a>(file: &File<'a>, address: usize) -> Result<(Vec<usize>, Number, &'a 
                 None => return Err("its numbers were never written".to_owned()),
             }
         }
-        (3 | 4, 2) => return Err("it is stored in chunks; only plain datasets are read, as Keras writes them".to_owned()),
+        (3 | 4, 2) => {
+            return Err("it is stored in chunks; only plain datasets are read, as Keras writes them".to_owned());
+        }
         _ => return Err(format!("byte {offset}: layout version {version}, class {class}, which is not read")),
     };
     Ok((shape, number, bytes))
@@ -189,6 +191,8 @@ fn datatype(mut message: Cursor) -> Result<Type, String> {
 pub(super) fn attribute<'a>(file: &File<'a>, header: &Header<'a>, name: &str) -> Result<Option<Vec<String>>, String> {
     let mut found = None;
     let mut look = |message: Cursor<'a>| -> Result<(), String> {
+        // Looking for one costs, too, since a header may have as many as names are looked for.
+        file.spend(16)?;
         let (is, value) = named(message, name)?;
         if is {
             found = Some(value);

@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use super::{MAGIC, header::kind};
 
 /// The numbers of a dataset.
-#[derive(Clone, Copy)]
-pub(crate) enum Numbers<'a> {
-    F32(&'a [f32]),
-    I64(&'a [i64]),
+pub(crate) enum Numbers {
+    F32(Vec<f32>),
+    I64(Vec<i64>),
 }
 
 /// What is in a group.
 enum Node<'a> {
     Group(BTreeMap<&'a str, Node<'a>>),
-    Dataset(&'a [usize], Numbers<'a>),
+    Dataset(&'a [usize], &'a Numbers),
 }
 
 /// The kinds of messages that only a writer needs.
@@ -41,7 +40,7 @@ pub(crate) fn write(objects: &[(String, Vec<usize>, Numbers)]) -> Result<Vec<u8>
                 Node::Dataset(..) => panic!("{name} of {path} is a dataset"),
             }
         });
-        group.insert(name, Node::Dataset(shape, *numbers));
+        group.insert(name, Node::Dataset(shape, numbers));
     }
 
     let mut file = vec![0; SUPERBLOCK];
