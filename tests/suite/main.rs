@@ -6,6 +6,8 @@ mod errors;
 mod files;
 mod gradients;
 mod interrupted;
+#[cfg(feature = "keras")]
+mod keras;
 mod metrics;
 mod model;
 mod optimizers;
