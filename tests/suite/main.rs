@@ -8,6 +8,8 @@ mod gradients;
 mod interrupted;
 #[cfg(feature = "keras")]
 mod keras;
+#[cfg(feature = "keras")]
+mod keras_hostile;
 mod metrics;
 mod model;
 mod optimizers;

@@ -21,6 +21,9 @@ const METADATA: &str = "metadata.json";
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.weights.h5";
 
+/// The longest JSON, in bytes; a layer takes a thousand. It takes many times as much memory once it is read.
+const MAX_CONFIG: u64 = 16 << 20;
+
 /// How a zip begins.
 const ZIP: &[u8] = b"PK\x03\x04";
 
@@ -35,7 +38,7 @@ pub(super) fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Mode
         return parse_h5(bytes, registry);
     }
     let entries = Entries::parse(bytes)?;
-    let config = json(CONFIG, &entries.unpacked(CONFIG, limit(bytes))?)?;
+    let config = json(CONFIG, &entries.unpacked(CONFIG, limit(bytes).min(MAX_CONFIG))?)?;
     let weights = entries.unpacked(WEIGHTS, limit(bytes))?;
     let inside = |message| format!("{WEIGHTS}: {message}");
     let file = File::parse(&weights).map_err(inside)?;
@@ -119,6 +122,9 @@ pub(super) fn bytes<T: Scalar>(model: &Model<T>) -> Result<Vec<u8>> {
     let mut datasets = Vec::new();
     let mut counter = Counter::default();
     for layer in model.layers() {
+        if layer.name().contains('/') {
+            return Err(refuse(format!("Keras has no layer whose name has a /, as \"{}\"; rename it", layer.name())));
+        }
         let group = counter.name(layer.class_name());
         for (i, info) in layer.weight_infos().iter().enumerate() {
             let numbers = model.params()[info.range()].iter().map(|x| x.as_f64() as f32).collect();
@@ -157,5 +163,8 @@ fn limit(zip: &[u8]) -> u64 {
 }
 
 fn json(name: &str, text: &[u8]) -> Result<Value, String> {
+    if text.len() as u64 > MAX_CONFIG {
+        return Err(format!("{name} has {} bytes, and may have {MAX_CONFIG}", text.len()));
+    }
     serde_json::from_slice(text).map_err(|error| format!("{name} is not JSON: {error}"))
 }
