@@ -141,7 +141,7 @@ def main():
     x = rng.standard_normal((64, 12, 12, 2)).astype(np.float32)
     y = rng.integers(0, 4, 64).astype(np.int32)
     model = layers_model()
-    model.compile(optimizers.Adam(3e-4), losses.SparseCategoricalCrossentropy(), metrics=["accuracy"])
+    model.compile(optimizers.SGD(0.02, momentum=0.9), losses.SparseCategoricalCrossentropy(), metrics=["accuracy"])
     train(model, x, y, batches(64, 50, 16, seed=1))
     deflated(model, FOLDER / "layers.keras")
     model.save(FOLDER / "layers.h5")

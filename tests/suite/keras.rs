@@ -151,8 +151,8 @@ fn weights_alone_go_into_a_model() {
     let before = other.params().to_vec();
     for (name, words) in [
         ("layers.weights.h5", "Conv2D \"conv2d\" has 1 weights in the file, expected 2 (conv2d/kernel, conv2d/bias)"),
-        ("layers.h5", "the file has 12 layers with weights, and the model has 1"),
-        ("sgd.keras", "layers/conv2d"),
+        ("layers.h5", "the file has 14 layers with weights, and the model has 1"),
+        ("sgd.keras", "Conv2D \"conv2d\" has 0 weights in the file"),
     ] {
         let error = other.load_weights(path(name)).unwrap_err().to_string();
         assert!(error.contains(words) && error.ends_with("no weight was changed"), "{error}");
@@ -187,9 +187,7 @@ fn what_is_saved_is_read() {
         model.save(&first).unwrap();
         let again = load_model(&first).unwrap();
         assert_eq!(again.params(), model.params());
-        let state = |model: &Model| OptimizerState { epochs: 0, ..model.optimizer_state().unwrap() };
-        assert_eq!(state(&again).arrays, state(&model).arrays, "{name}");
-        assert_eq!(state(&again).steps, state(&model).steps, "{name}");
+        assert_eq!(again.optimizer_state().unwrap(), model.optimizer_state().unwrap(), "{name}");
         again.save(&second).unwrap();
         assert!(fs::read(first).unwrap() == fs::read(second).unwrap(), "{name}: the same bytes each time");
     }
