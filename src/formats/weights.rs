@@ -40,6 +40,8 @@ impl<T: Scalar> Model<T> {
 
     /// Replaces all weights by those of a file that [`save_weights`](Model::save_weights) or [`save`](Model::save) wrote, or another program
     /// in the format safetensors, with the names and shapes of [`layout`](Model::layout). A file of `f64` is rounded for a model of `f32`.
+    /// With the feature `keras`, Keras's `.weights.h5`, `.h5` and `.keras` are read, too, whose weights are told by the classes of the layers or their order, not
+    /// by names.
     /// Weights of some layers only: [`load_weights_by_name`](Model::load_weights_by_name).
     ///
     /// # Errors

@@ -134,6 +134,13 @@ fn every_optimizer_goes_on_as_in_keras() {
 }
 
 #[test]
+fn files_of_newer_versions_of_hdf5() {
+    let [old, new] = ["functional.h5", "latest.h5"].map(|name| load_model(path(name)).unwrap());
+    assert_eq!(new.params(), old.params());
+    assert_eq!(new.optimizer_state().unwrap(), old.optimizer_state().unwrap());
+}
+
+#[test]
 fn weights_alone_go_into_a_model() {
     let expected = Expected::read();
     let x = expected.tensor("layers/x");
