@@ -4,8 +4,12 @@ pub(crate) mod archive;
 mod by_name;
 #[cfg(any(feature = "torch", feature = "numpy"))]
 mod dtype;
-#[cfg(any(feature = "torch", feature = "numpy"))]
+#[cfg(any(feature = "keras", feature = "torch", feature = "numpy"))]
 mod entries;
+#[cfg(feature = "keras")]
+mod hdf5;
+#[cfg(feature = "keras")]
+mod keras;
 mod native;
 #[cfg(feature = "numpy")]
 pub mod numpy;
@@ -21,7 +25,10 @@ pub use by_name::LoadReport;
 use crate::{Error, Model, Result, Scalar, atomic, config::Registry};
 
 /// Reads a model with its weights and, if the file has them, how it is trained and where its training stands: [`fit`](Model::fit) goes on
-/// from there. The format is told by what is in the file, not by its name: that of [`Model::save`].
+/// from there. The format is told by what is in the file, not by its name: those of [`Model::save`], and with the feature `keras` also Keras's `.h5`.
+///
+/// Of Keras are read models that are `Sequential`, or functional with layers that follow one another, of layers, losses, metrics and optimizers that exist
+/// here. Nothing in a file is ever executed: a `Lambda` layer is an error.
 ///
 /// ```
 /// use cornu::prelude::*;
@@ -98,8 +105,9 @@ impl<T: Scalar> Model<T> {
     /// | ending | what is written |
     /// | --- | --- |
     /// | `.safetensors` | the weights by their names in [`layout`](Model::layout) (`dense/kernel`), and if the model is compiled the optimizer's arrays (`optimizer/momentum`: a number for each weight that is trained, in the order of `layout`), in the format [safetensors](https://github.com/huggingface/safetensors). Its metadata has under the key `cornu` an object with the steps and epochs so far, and the layers and how they are trained as JSON in Keras's schema (`architecture`, `compile_config`) |
+    /// | `.keras`, with the feature `keras` | what `keras.saving.load_model` of Keras 3 reads, predicts the same with and goes on training: the layers, the weights, how the model is trained and the optimizer's state. In single precision, and without the count of epochs, on which the order of the samples depends |
     ///
-    /// Weights keep their precision. The [`history`](Model::history) is not written.
+    /// Weights keep their precision where nothing else is said. The [`history`](Model::history) is not written.
     ///
     /// # Errors
     /// When the ending is another, the file cannot be written, or a layer, a loss, a metric, an optimizer or a schedule of your own does not tell
@@ -108,8 +116,10 @@ impl<T: Scalar> Model<T> {
         let path = path.as_ref();
         let bytes = match path.extension().and_then(OsStr::to_str) {
             Some("safetensors") => native::bytes(self)?,
+            #[cfg(feature = "keras")]
+            Some("keras") => keras::bytes(self)?,
             _ => {
-                let message = format!("the ending of {} says no format; .safetensors does", path.display());
+                let message = format!("the ending of {} says no format; .safetensors does, and with the feature keras .keras", path.display());
                 return Err(Error::argument("save", message));
             }
         };
@@ -121,7 +131,11 @@ impl<T: Scalar> Model<T> {
 fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Model<T>, String> {
     match bytes {
         [_, _, _, _, 0, 0, 0, 0, b'{', ..] => native::parse(bytes, registry),
-        _ => Err("it is of no format that is known; models are read from safetensors".to_owned()),
+        #[cfg(feature = "keras")]
+        bytes if keras::is(bytes) => keras::parse(bytes, registry),
+        _ => Err("it is of no format that is known; models are read from safetensors, and with the feature keras from \
+                  .keras and .h5"
+            .to_owned()),
     }
 }
 

@@ -343,7 +343,7 @@ impl Plan {
 }
 
 /// `MaxPooling2D` becomes `max_pooling2d`, as in Keras.
-fn snake_case(class: &str) -> String {
+pub(crate) fn snake_case(class: &str) -> String {
     let mut name = String::new();
     let mut previous = None;
     let mut letters = class.chars().peekable();

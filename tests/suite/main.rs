@@ -6,6 +6,10 @@ mod errors;
 mod files;
 mod gradients;
 mod interrupted;
+#[cfg(feature = "keras")]
+mod keras;
+#[cfg(feature = "keras")]
+mod keras_hostile;
 mod metrics;
 mod model;
 #[cfg(feature = "numpy")]
