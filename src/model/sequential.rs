@@ -82,6 +82,13 @@ impl Sequential {
         Sequential { layers: layers.collect(), ..Sequential::new(input) }
     }
 
+    /// Layers by their configurations.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn of_configs(input: Shape, layers: impl IntoIterator<Item = Arc<dyn DynConfig>>) -> Self {
+        let planned = |config| Planned { config, taken: None, trainable: true, rate: 1.0 };
+        Sequential::of(input, layers.into_iter().map(planned))
+    }
+
     /// Adds a layer at the end.
     #[allow(clippy::should_implement_trait, reason = "Keras's name")]
     pub fn add(mut self, layer: impl LayerConfig) -> Self {
@@ -149,10 +156,7 @@ impl Sequential {
     #[allow(dead_code, reason = "the readers of formats call it")]
     /// Builds the layers with weights that `params` gives, as [`Model::params`] has them, for what the layers have declared. No memory
     /// is taken for the weights before, so a file can be asked first whether it has them.
-    pub(crate) fn build_with<T: Scalar>(
-        self,
-        params: impl FnOnce(&ParamLayout) -> Result<Vec<T>>,
-    ) -> Result<Model<T>> {
+    pub(crate) fn build_with<T: Scalar>(self, params: impl FnOnce(&ParamLayout) -> Result<Vec<T>>) -> Result<Model<T>> {
         let plan = self.plan()?;
         let params = params(&plan.layout)?;
         assert_eq!(params.len(), plan.layout.len(), "a number for each weight");
