@@ -14,7 +14,7 @@ mod writer;
 
 use prost::Message;
 
-use crate::{Model, Scalar};
+use crate::{Error, Model, Result, Scalar};
 
 /// The version of ONNX's operators that are written: that of ONNX 1.12, of 2022. onnxruntime knows it from its version 1.12 on.
 const OPSET: i64 = 17;
@@ -28,20 +28,14 @@ const OLDEST_OPSET: i64 = 7;
 /// What a file of ours says of its origin.
 const PRODUCER: &str = "cornu";
 
-/// The bytes of an ONNX file of the model, for inference: the input and the output are those of [`Model::predict`], in `f32`, for any
-/// number `N` of samples.
-///
-/// # Errors
-/// When a layer is none of cornu's: its name.
-pub(crate) fn write<T: Scalar>(model: &Model<T>) -> Result<Vec<u8>, String> {
-    Ok(export::model(model)?.encode_to_vec())
+/// The file of a model: what it computes in prediction.
+pub(super) fn bytes<T: Scalar>(model: &Model<T>) -> Result<Vec<u8>> {
+    let file = export::model(model).map_err(|message| Error::argument("save", message))?;
+    Ok(file.encode_to_vec())
 }
 
-/// The model in the bytes of an ONNX file. Where its images are `[n, c, h, w]`, the model's are `[n, h, w, c]`.
-///
-/// # Errors
-/// When it is no whole ONNX file, or has what no layer of cornu's computes: the name of the node and of its operator.
-pub(crate) fn read<T: Scalar>(bytes: &[u8]) -> Result<Model<T>, String> {
+/// The model in such a file, or in one of another program's.
+pub(super) fn parse<T: Scalar>(bytes: &[u8]) -> Result<Model<T>, String> {
     import::model(&proto::decode(bytes)?, bytes.len())
 }
 
