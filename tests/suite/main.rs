@@ -8,6 +8,8 @@ mod gradients;
 mod interrupted;
 mod metrics;
 mod model;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod optimizers;
 #[cfg(feature = "plot")]
 mod plot;

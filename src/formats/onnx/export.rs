@@ -71,7 +71,10 @@ impl Exported {
             "Conv2DTranspose" => self.transposed_convolution(writer)?,
             "Cropping2D" => self.cropping(writer)?,
             "Dense" => self.dense(writer)?,
-            "DepthwiseConv2D" => self.depthwise(writer, true)?,
+            "DepthwiseConv2D" => {
+                let bias = self.bias(writer)?;
+                self.depthwise(writer, "kernel", bias)?;
+            }
             "Embedding" => self.embedding(writer)?,
             "Flatten" => flatten(writer),
             "GlobalAveragePooling1D" | "GlobalAveragePooling2D" => self.global_pooling(writer, "GlobalAveragePool")?,
@@ -120,20 +123,19 @@ impl Exported {
         Ok(())
     }
 
-    fn depthwise(&mut self, writer: &mut Writer, with_bias: bool) -> Result<(), String> {
-        let (kernel, axes) = (self.weight("depthwise_kernel")?, self.axes(writer, "kernel_size")?);
+    fn depthwise(&mut self, writer: &mut Writer, kernel: &str, bias: Option<String>) -> Result<(), String> {
+        let (kernel, axes) = (self.weight(kernel)?, self.axes(writer, "kernel_size")?);
         let [height, width, channels, multiplier] = kernel.dims[..] else {
             return Err(format!("its kernel has the dimensions {:?}", kernel.dims));
         };
         // Filter `c * multiplier + m` sees channel `c` alone.
         let kernel = kernel.permuted(&[2, 3, 0, 1]).reshaped([channels * multiplier, 1, height, width]);
-        let bias = if with_bias { self.bias(writer)? } else { None };
         convolve(writer, &kernel, &axes, channels, bias);
         Ok(())
     }
 
     fn separable(&mut self, writer: &mut Writer) -> Result<(), String> {
-        self.depthwise(writer, false)?;
+        self.depthwise(writer, "depthwise_kernel", None)?;
         let kernel = filters_first(&self.weight("pointwise_kernel")?);
         let axis = || Axis { kernel: 1, stride: 1, dilation: 1, padding: [0, 0] };
         let bias = self.bias(writer)?;

@@ -10,7 +10,8 @@ use super::{
     plan::Plan,
     position,
     proto::ModelProto,
-    reader::{BATCH, Next, Operation, Reader, is_onnx},
+    reader::{Next, Operation, Reader, is_onnx},
+    shapes::{self, BATCH},
 };
 use crate::{Activation, Model, Scalar};
 
@@ -467,7 +468,7 @@ impl<'a> Import<'a> {
     }
 
     fn reduce(&mut self, node: &Operation, classes: [&'static str; 2]) -> Result<(), String> {
-        let axes = node.integers(1, "axes")?.ok_or("it has no axes")?;
+        let axes = self.integers(node, 1, "axes")?.ok_or("it has no axes")?;
         let mut axes = axes.into_iter().map(|axis| self.axis(axis)).collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();
         let rank = self.plan.order.len();
@@ -592,7 +593,7 @@ impl<'a> Import<'a> {
     }
 
     fn pad(&mut self, node: &Operation) -> Result<(), String> {
-        let pads = node.integers(1, "pads")?.ok_or("it has no pads")?;
+        let pads = self.integers(node, 1, "pads")?.ok_or("it has no pads")?;
         let value = node.optional_constant(2)?.map_or(Some(node.float("value", 0.0)), |value| value.single());
         if node.string("mode", "constant") != "constant" || value != Some(0.0) || node.optional_constant(3)?.is_some() {
             return Err("only a padding with zeros of all axes is supported".into());
@@ -616,7 +617,7 @@ impl<'a> Import<'a> {
     }
 
     fn slice(&mut self, node: &Operation) -> Result<(), String> {
-        let list = |input, name| Ok::<_, String>(node.integers(input, name)?);
+        let list = |input, name| Ok::<_, String>(self.integers(node, input, name)?);
         let starts = list(1, "starts")?.ok_or("it has no starts")?;
         let ends = list(2, "ends")?.ok_or("it has no ends")?;
         let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
@@ -693,7 +694,7 @@ impl<'a> Import<'a> {
     }
 
     fn reshape(&mut self, node: &Operation<'a>) -> Result<(), String> {
-        let mut shape = self.reader.integers(node.input(1)?, &self.shapes)?;
+        let mut shape = shapes::integers(self.reader, node.input(1)?, &self.shapes)?;
         let sample = self.plan.sample_in_file();
         let size: usize = sample.iter().product();
         if node.int("allowzero", 0) == 0 {
@@ -736,7 +737,7 @@ impl<'a> Import<'a> {
     }
 
     fn squeeze(&mut self, node: &Operation) -> Result<(), String> {
-        let axes = node.integers(1, "axes")?.ok_or("it has no axes")?;
+        let axes = self.integers(node, 1, "axes")?.ok_or("it has no axes")?;
         let mut dims = self.plan.sample_in_file();
         let adds = node.node.op_type == "Unsqueeze";
         let rank = dims.len() + 1 + if adds { axes.len() } else { 0 };
@@ -771,6 +772,14 @@ impl<'a> Import<'a> {
         })?;
         self.plan.order = axes[1..].iter().map(|&axis| self.plan.order[axis - 1]).collect();
         Ok(())
+    }
+
+    /// Integers that are an input, or in older versions an attribute.
+    fn integers(&self, node: &Operation, input: usize, attribute: &str) -> Result<Option<Vec<i64>>, String> {
+        match node.optional(input) {
+            Some(value) => shapes::integers(self.reader, value, &self.shapes).map(Some),
+            None => Ok(node.ints(attribute).map(<[i64]>::to_vec)),
+        }
     }
 
     /// Makes a dimension of the file's sample cornu's last, in which it has the channels.

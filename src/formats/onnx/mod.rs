@@ -10,6 +10,7 @@ mod import;
 mod plan;
 mod proto;
 mod reader;
+mod shapes;
 mod writer;
 
 use prost::Message;

@@ -130,6 +130,12 @@ impl<'a> Reader<'a> {
         self.number(name).is_some()
     }
 
+    /// The node that gives a value.
+    pub fn giver(&self, value: &str) -> Option<Operation<'_>> {
+        let &place = self.givers.get(value)?;
+        Some(Operation { place, node: &self.nodes[place], reader: self })
+    }
+
     pub fn is_constant(&self, name: &str) -> bool {
         self.constants.contains_key(name)
     }
@@ -179,69 +185,7 @@ impl<'a> Reader<'a> {
         let inputs: Vec<&[f64]> = numbers.iter().map(|numbers| &numbers[..]).collect();
         activation::value(&node.op_type, &inputs).filter(|_| is_onnx(&node.domain) && node.input.len() <= 2)
     }
-
-    /// The integers that a value holds: a constant, or what nodes make of the shape of a value. `shapes` tells the dimensions of the
-    /// samples of those that are known; the batch is [`BATCH`].
-    pub fn integers(&self, value: &str, shapes: &HashMap<&str, Vec<usize>>) -> Result<Vec<i64>, String> {
-        let mut budget = 100;
-        self.integers_within(value, shapes, &mut budget)
-    }
-
-    fn integers_within(
-        &self,
-        value: &str,
-        shapes: &HashMap<&str, Vec<usize>>,
-        budget: &mut usize,
-    ) -> Result<Vec<i64>, String> {
-        if self.is_constant(value) {
-            return Ok(self.constant(value)?.integers());
-        }
-        let unknown = || format!("its input {value:?} is neither a constant nor follows from the shape of the samples");
-        let &i = self.givers.get(value).ok_or_else(unknown)?;
-        let operation = Operation { place: i, node: &self.nodes[i], reader: self };
-        *budget = budget.checked_sub(1).ok_or_else(unknown)?;
-        let mut of = |input: usize| self.integers_within(operation.input(input)?, shapes, budget);
-        match &*operation.node.op_type {
-            "Shape" => {
-                let sample = shapes.get(operation.input(0)?).ok_or_else(unknown)?;
-                let dims: Vec<i64> = [BATCH].into_iter().chain(sample.iter().map(|&dim| dim as i64)).collect();
-                let ends = [operation.int("start", 0), operation.int("end", i64::MAX)];
-                Ok(sliced(&dims, ends).to_vec())
-            }
-            "Identity" | "Cast" | "Unsqueeze" | "Squeeze" => of(0),
-            "Gather" => {
-                let (data, indices) = (of(0)?, of(1)?);
-                let at = |&index: &i64| {
-                    let index = if index < 0 { index.checked_add_unsigned(data.len() as u64)? } else { index };
-                    data.get(usize::try_from(index).ok()?).copied()
-                };
-                indices.iter().map(at).collect::<Option<_>>().ok_or_else(unknown)
-            }
-            "Slice" if operation.node.input.len() <= 4 => match (&of(1)?[..], &of(2)?[..]) {
-                (&[start], &[end]) => Ok(sliced(&of(0)?, [start, end]).to_vec()),
-                _ => Err(unknown()),
-            },
-            "Concat" => {
-                let mut all = Vec::new();
-                for input in 0..operation.node.input.len() {
-                    all.extend(of(input)?);
-                    if all.len() > crate::MAX_RANK {
-                        return Err(unknown());
-                    }
-                }
-                Ok(all)
-            }
-            "Mul" => match (&of(0)?[..], &of(1)?[..]) {
-                (&[a], &[b]) if a != BATCH && b != BATCH => Ok(vec![a.checked_mul(b).ok_or_else(unknown)?]),
-                _ => Err(unknown()),
-            },
-            _ => Err(unknown()),
-        }
-    }
 }
-
-/// What stands for the number of samples among integers.
-pub(super) const BATCH: i64 = i64::MIN;
 
 /// A node with what it reads.
 pub(super) struct Operation<'a> {
@@ -261,7 +205,7 @@ impl<'a> Operation<'a> {
         self.optional(input).ok_or_else(|| format!("its input {input} is missing"))
     }
 
-    fn optional(&self, input: usize) -> Option<&'a str> {
+    pub fn optional(&self, input: usize) -> Option<&'a str> {
         self.node.input.get(input).map(String::as_str).filter(|name| !name.is_empty())
     }
 
@@ -273,14 +217,6 @@ impl<'a> Operation<'a> {
     /// An input that is a constant, where it is given.
     pub fn optional_constant(&self, input: usize) -> Result<Option<Constant>, String> {
         self.optional(input).map(|name| self.reader.constant(name)).transpose()
-    }
-
-    /// Integers that are an input, or in older versions an attribute.
-    pub fn integers(&self, input: usize, attribute: &str) -> Result<Option<Vec<i64>>, String> {
-        match self.optional_constant(input)? {
-            Some(constant) => Ok(Some(constant.integers())),
-            None => Ok(self.ints(attribute).map(<[i64]>::to_vec)),
-        }
     }
 
     pub fn int(&self, name: &str, default: i64) -> i64 {
@@ -303,6 +239,11 @@ impl<'a> Operation<'a> {
         sizes
             .filter(|sizes| sizes.len() == axes)
             .ok_or_else(|| format!("{name} must be {axes} numbers above 0, got {ints:?}"))
+    }
+
+    /// An attribute that is a constant.
+    pub fn tensor(&self, name: &str) -> Option<Constant> {
+        Constant::read(self.attribute(name)?.t.as_ref()?).ok()
     }
 
     pub fn string(&self, name: &str, default: &'a str) -> &'a str {
@@ -393,11 +334,4 @@ fn sample(input: &ValueInfo) -> Result<Vec<usize>, String> {
         )),
     };
     dims.iter().enumerate().skip(1).map(size).collect()
-}
-
-/// What is between two places, which count from the end where they are negative, and stop at the ends.
-fn sliced(all: &[i64], ends: [i64; 2]) -> &[i64] {
-    let len = all.len() as i64;
-    let [start, end] = ends.map(|end| if end < 0 { end.saturating_add(len) } else { end }.clamp(0, len) as usize);
-    &all[start..end.max(start)]
 }
