@@ -103,6 +103,7 @@ impl Plan {
 
     /// An activation, in the layer before it where that has none yet.
     pub fn activation(&mut self, activation: Activation) -> Result<(), String> {
+        activation.check()?;
         let json = activation.to_json();
         match self.layers.last_mut() {
             Some(step) if step.takes_activation() => _ = step.config.insert("activation".into(), json),
