@@ -234,9 +234,82 @@ fn models_of_pytorch_give_what_onnxruntime_makes_of_them() {
     }
 }
 
+/// A layer of a user's that does nothing.
+#[derive(Clone, Debug)]
+struct Own;
+
+impl LayerConfig for Own {
+    type Built = Own;
+
+    fn class_name(&self) -> &'static str {
+        "Own"
+    }
+
+    fn build(&self, cx: &mut Build) -> cornu::Result<(Own, Shape)> {
+        Ok((Own, cx.input()))
+    }
+}
+
+impl Layer for Own {
+    type Work<T: Scalar> = ();
+
+    fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), x: View<T>, y: ViewMut<T>) {
+        y.data.copy_from_slice(x.data);
+    }
+
+    fn backward<T: Scalar>(&self, _: &mut Backward<T>, _: &mut (), taped: Taped<T>, dx: Option<ViewMut<T>>) {
+        if let Some(dx) = dx {
+            dx.data.copy_from_slice(taped.dy.data);
+        }
+    }
+}
+
 #[test]
-fn a_layer_that_onnx_has_not_is_named() {
-    let path = tempfile::tempdir().unwrap().path().join("model.onnx");
-    let error = rms().build().unwrap().save(&path);
-    assert!(error.is_err(), "the folder is gone");
+fn a_layer_of_a_users_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    let model = Sequential::new([4]).add(Dense::new(2)).add(Own.named("mine")).build().unwrap();
+    let error = model.save(&path).unwrap_err().to_string();
+    assert!(error.contains("save: Own \"mine\" (layer 1): ONNX has no operators for it"), "{error}");
+    assert!(!path.exists());
+}
+
+/// A model of 500 bytes with all that a file has.
+fn small() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    let plan = Sequential::new([3, 3, 1]).add(Conv2D::new(2, 2)).add(Flatten::new()).add(Dense::new(2));
+    plan.build().unwrap().save(&path).unwrap();
+    fs::read(path).unwrap()
+}
+
+#[test]
+fn no_cut_file_is_read() {
+    let bytes = small();
+    assert!(Model::from_bytes(&bytes).is_ok());
+    for length in 0..bytes.len() {
+        assert!(Model::from_bytes(&bytes[..length]).is_err(), "{length} bytes");
+    }
+    for name in fixtures() {
+        let bytes = fixture(&name);
+        for length in 0..bytes.len() {
+            _ = Model::from_bytes(&bytes[..length]);
+        }
+    }
+}
+
+/// ONNX has no checksum, so a flipped bit can be another model; it does not panic, and takes no more memory than a model of the size
+/// of the file.
+#[test]
+fn no_flipped_bit_panics() {
+    let files = fixtures().iter().map(|name| fixture(name)).chain([small()]).collect::<Vec<_>>();
+    for (i, mut bytes) in files.into_iter().enumerate() {
+        for bit in (i % 5..8 * bytes.len()).step_by(5) {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(model) = Model::from_bytes(&bytes) {
+                assert!(model.count_params() <= bytes.len());
+            }
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
 }

