@@ -74,6 +74,34 @@ def models():
     yield "words", nn.Sequential(nn.Embedding(7, 4), nn.Flatten(), nn.Linear(12, 2)), (3,), False
 
 
+def channels_last_model(generator):
+    """What tf2onnx writes of a model of Keras's: the input as it is there, transposes around the convolutions, and MatMul and Add."""
+
+    def weight(name, *shape):
+        return onnx.numpy_helper.from_array((torch.rand(shape, generator=generator) - 0.5).numpy(), name)
+
+    node = onnx.helper.make_node
+    nodes = [
+        node("Transpose", ["input"], ["a"], perm=[0, 3, 1, 2]),
+        node("Conv", ["a", "kernel", "bias"], ["b"], auto_pad="SAME_UPPER", strides=[2, 2], name="conv"),
+        node("Transpose", ["b"], ["c"], perm=[0, 2, 3, 1]),
+        node("Relu", ["c"], ["d"]),
+        node("Transpose", ["d"], ["e"], perm=[0, 3, 1, 2]),
+        node("Conv", ["e", "kernel2"], ["f"], auto_pad="SAME_LOWER", strides=[2, 1], group=2),
+        node("MaxPool", ["f"], ["g"], auto_pad="SAME_UPPER", kernel_shape=[2, 2]),
+        node("Transpose", ["g"], ["h"], perm=[0, 2, 3, 1]),
+        node("ReduceMean", ["h"], ["i"], axes=[1, 2], keepdims=0),
+        node("MatMul", ["i", "dense"], ["j"]),
+        node("Add", ["j", "dense_bias"], ["k"]),
+        node("Softmax", ["k"], ["output"]),
+    ]
+    weights = [weight("kernel", 4, 2, 3, 3), weight("bias", 4), weight("kernel2", 6, 2, 4, 4), weight("dense", 6, 3), weight("dense_bias", 3)]
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in (("input", ["N", 7, 8, 2]), ("output", ["N", 3]))]
+    graph = onnx.helper.make_graph(nodes, "graph", values[:1], values[1:], weights)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8, producer_name="onnx_models.py")
+    return model, torch.randn((BATCH, 7, 8, 2), generator=generator)
+
+
 def randomize(model, generator):
     for name, weight in [*model.named_parameters(), *model.named_buffers()]:
         if weight.dtype.is_floating_point:
@@ -83,6 +111,17 @@ def randomize(model, generator):
 
 def channels_last(x):
     return np.ascontiguousarray(np.moveaxis(x, 1, -1)) if x.ndim > 2 else x
+
+
+def write(path, file, x, as_is):
+    """The model, and what onnxruntime makes of x, both as they are or as images with their channels last."""
+    onnx.checker.check_model(file, full_check=True)
+    onnx.save(file, path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    tensors = {"x": x.numpy().astype(np.float32), "y": y.astype(np.float32)}
+    save_file(tensors if as_is else {key: channels_last(tensor) for key, tensor in tensors.items()}, path.with_suffix(".safetensors"))
+    print(path.stem, [node.op_type for node in file.graph.node], path.stat().st_size, file=sys.stderr)
 
 
 def main():
@@ -104,20 +143,14 @@ def main():
                 axes = {"input": {0: "N"}, "output": {0: "N"}}
                 torch.onnx.export(model, (x,), str(path), dynamo=False, input_names=["input"], output_names=["output"], dynamic_axes=axes, opset_version=17)
         file = onnx.load(path)
-        onnx.checker.check_model(file, full_check=True)
         for node in file.graph.node:  # paths of this machine, and much of the size
             node.ClearField("metadata_props")
             node.ClearField("doc_string")
         for value in [*file.graph.input, *file.graph.output, *file.graph.initializer, file.graph]:
             value.ClearField("metadata_props")
         file.graph.ClearField("value_info")
-        onnx.save(file, path)
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-        (y,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-        as_is = name in ("rows", "words")
-        x, y = x.numpy().astype(np.float32), y.astype(np.float32)
-        save_file({"x": x if as_is else channels_last(x), "y": y if as_is else channels_last(y)}, FOLDER / f"{name}.safetensors")
-        print(name, [node.op_type for node in file.graph.node], path.stat().st_size, file=sys.stderr)
+        write(path, file, x, name in ("rows", "words"))
+    write(FOLDER / "channels_last.onnx", *channels_last_model(generator), True)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,13 @@ const PRODUCER: &str = "cornu";
 
 /// The file of a model: what it computes in prediction.
 pub(super) fn bytes<T: Scalar>(model: &Model<T>) -> Result<Vec<u8>> {
-    let file = export::model(model).map_err(|message| Error::argument("save", message))?;
-    Ok(file.encode_to_vec())
+    let refuse = |message| Error::argument("save", message);
+    let file = export::model(model).map_err(refuse)?;
+    // More, no reader of protocol buffers takes.
+    match file.encoded_len() <= i32::MAX as usize {
+        true => Ok(file.encode_to_vec()),
+        false => Err(refuse("an ONNX file holds at most 2 GiB; save it as .safetensors".into())),
+    }
 }
 
 /// The model in such a file, or in one of another program's.

@@ -143,8 +143,8 @@ impl<'a> Reader<'a> {
     /// The number that a constant of one element holds.
     fn number(&self, name: &str) -> Option<f64> {
         let tensor = self.constants.get(name)?;
-        // No copies of long ones.
-        tensor.dims.iter().all(|&dim| dim == 1).then(|| Constant::read(tensor).ok()?.single())?
+        // No copies of long ones, and none that would give a value more dimensions.
+        matches!(tensor.dims[..], [] | [1]).then(|| Constant::read(tensor).ok()?.single())?
     }
 
     /// The nodes from a value to the next to which all ways lead, if they are an activation.

@@ -208,7 +208,8 @@ impl<'a> Import<'a> {
     fn arithmetic(&mut self, node: &Operation, constant: usize) -> Result<(), String> {
         let operator = &*node.node.op_type;
         let constant = node.constant(constant)?;
-        match constant.single() {
+        // One of more dimensions would give the value more.
+        match constant.single().filter(|_| constant.dims.len() <= self.plan.order.len() + 1) {
             Some(number) => match operator {
                 "Add" => self.plan.rescale(1.0, number),
                 "Sub" => self.plan.rescale(1.0, -number),
