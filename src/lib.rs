@@ -120,6 +120,7 @@
 //! - `progress` (default): [`fit`](Model::fit) shows a bar for each epoch on a terminal.
 //! - `image`: [`ImageFolder`](data::ImageFolder) trains on folders of images.
 //! - `download`: data sets that are not on this machine are fetched, and their SHA-256 checked.
+//! - `onnx`: [`Model::save`] writes ONNX, and [`load_model`] reads it.
 //! - `plot`: all pictures of [`plot`]; without it, only that of a model's layers.
 #![warn(missing_docs)]
 
