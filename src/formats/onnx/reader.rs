@@ -62,7 +62,11 @@ impl<'a> Reader<'a> {
                     readers.push(i);
                 }
             }
-            givers.extend(node.output.iter().filter(|output| !output.is_empty()).map(|output| (&**output, i)));
+            for output in node.output.iter().filter(|output| !output.is_empty()) {
+                if givers.insert(&**output, i).is_some() {
+                    return Err(format!("{}: the value {output:?} is another node's output, too", name(i, node)));
+                }
+            }
         }
         let inputs: Vec<_> = graph.input.iter().filter(|input| !constants.contains_key(&*input.name)).collect();
         let (input, output) = (only("input", &inputs)?, only("output", &graph.output.iter().collect::<Vec<_>>())?);
@@ -155,19 +159,13 @@ impl<'a> Reader<'a> {
             let next = values.iter().flat_map(|(value, _)| self.readers(value)).copied().filter(|i| !taken.contains(i));
             let (i, result) = next.take(LONGEST_ACTIVATION).find_map(|i| Some((i, self.evaluate(i, &values)?)))?;
             taken.push(i);
-            values.push((self.nodes[i].output.first()?, result));
             let open = |value: &str| value == self.output || self.readers(value).iter().any(|i| !taken.contains(i));
-            let (end, result) = values.last()?;
-            if values[..values.len() - 1].iter().all(|(value, _)| !open(value))
-                && let Some(activation) = activation::with_values(result)
-            {
-                // The value is the file's, not the caller's.
-                return self.nodes[i]
-                    .output
-                    .first()
-                    .filter(|output| output == end)
-                    .map(|end| Next::Activation(activation, end));
+            let closed = values.iter().all(|(value, _)| !open(value));
+            let end: &'a str = self.nodes[i].output.first()?;
+            if let Some(activation) = activation::with_values(&result).filter(|_| closed) {
+                return Some(Next::Activation(activation, end));
             }
+            values.push((end, result));
         }
         None
     }

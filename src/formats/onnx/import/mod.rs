@@ -37,9 +37,10 @@ pub(super) fn model<T: Scalar>(file: &ModelProto, bytes: usize) -> Result<Model<
     let plan = Plan::new(&input, order, bytes.saturating_add(SHARED_NUMBERS))?;
     let mut import = Import { reader: &reader, plan, shapes: HashMap::new() };
     let mut value = reader.input;
-    let mut nodes = vec![false; file.graph.as_ref().map_or(0, |graph| graph.node.len())];
     while value != reader.output {
-        import.shapes.insert(value, import.plan.sample_in_file());
+        if import.shapes.insert(value, import.plan.sample_in_file()).is_some() {
+            return Err(format!("the value {value:?} is computed from itself"));
+        }
         value = match reader.next(value)? {
             Next::Activation(activation, end) => {
                 import.plan.activation(activation)?;
@@ -47,11 +48,7 @@ pub(super) fn model<T: Scalar>(file: &ModelProto, bytes: usize) -> Result<Model<
             }
             Next::Node(place, node) => {
                 let operation = Operation { place, node, reader: &reader };
-                let wrong = |message| format!("{}: {message}", operation.name());
-                if std::mem::replace(&mut nodes[place], true) {
-                    return Err(wrong("it reads what comes of its own output".into()));
-                }
-                import.node(&operation, value).map_err(wrong)?
+                import.node(&operation, value).map_err(|message| format!("{}: {message}", operation.name()))?
             }
         };
     }

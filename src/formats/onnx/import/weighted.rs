@@ -50,7 +50,9 @@ impl Import<'_> {
             kernel.values = values;
         }
         let bias = match bias {
-            Some(bias) if bias.values.len() == units && bias.dims.last() == Some(&units) => Some(Constant::vector(bias.values)),
+            Some(bias) if bias.values.len() == units && bias.dims.last() == Some(&units) => {
+                Some(Constant::vector(bias.values))
+            }
             Some(bias) => match bias.single() {
                 Some(number) => Some(Constant::vector(vec![number; units])),
                 None => return Err(format!("expected a bias of {units} numbers, got dimensions {:?}", bias.dims)),
