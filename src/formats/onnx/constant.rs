@@ -49,6 +49,12 @@ impl Constant {
         Ok(Constant { dims, values: values.collect() })
     }
 
+    /// [`read`](Constant::read) of a tensor of few numbers; `None` for others, which are not copied.
+    pub fn read_small(tensor: &TensorProto, most: usize) -> Option<Self> {
+        let (count, _) = numbers(tensor).ok()?;
+        if count <= most { Constant::read(tensor).ok() } else { None }
+    }
+
     /// As a tensor of a file: of `f32`.
     pub fn to_tensor(&self, name: &str) -> TensorProto {
         let raw: Vec<u8> = self.values.iter().flat_map(|&value| (value as f32).to_le_bytes()).collect();

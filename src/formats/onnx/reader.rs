@@ -1,6 +1,6 @@
 //! [`Reader`]: a file's graph, to be followed from the input to the output.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, rc::Rc};
 
 use super::{
     OLDEST_OPSET, PRODUCER, activation,
@@ -12,7 +12,7 @@ use crate::Activation;
 pub(super) struct Reader<'a> {
     nodes: &'a [NodeProto],
     /// The initializers and what the nodes `Constant` hold.
-    constants: HashMap<&'a str, Cow<'a, TensorProto>>,
+    constants: HashMap<&'a str, Shared<'a>>,
     /// The nodes that read a value, but those that only ask for its shape.
     readers: HashMap<&'a str, Vec<usize>>,
     /// The node that gives a value.
@@ -25,6 +25,9 @@ pub(super) struct Reader<'a> {
     /// Whether cornu has written the file.
     pub ours: bool,
 }
+
+/// A tensor that several names can stand for.
+type Shared<'a> = Rc<Cow<'a, TensorProto>>;
 
 /// What reads a value.
 pub(super) enum Next<'a> {
@@ -44,8 +47,8 @@ impl<'a> Reader<'a> {
         if opset < OLDEST_OPSET {
             return Err(format!("its operators are of version {opset}; read are those from {OLDEST_OPSET} on"));
         }
-        let mut constants: HashMap<&str, Cow<TensorProto>> =
-            graph.initializer.iter().map(|tensor| (&*tensor.name, Cow::Borrowed(tensor))).collect();
+        let mut constants: HashMap<&str, Shared> =
+            graph.initializer.iter().map(|tensor| (&*tensor.name, Rc::new(Cow::Borrowed(tensor)))).collect();
         let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
         let mut givers = HashMap::new();
         for (i, node) in graph.node.iter().enumerate() {
@@ -144,11 +147,14 @@ impl<'a> Reader<'a> {
         self.constants.contains_key(name)
     }
 
-    /// The number that a constant of one element holds.
+    /// A constant of few numbers.
+    pub fn small_constant(&self, name: &str, most: usize) -> Option<Constant> {
+        Constant::read_small(self.constants.get(name)?, most)
+    }
+
+    /// The number that a constant holds, if it would give no value more dimensions.
     fn number(&self, name: &str) -> Option<f64> {
-        let tensor = self.constants.get(name)?;
-        // No copies of long ones, and none that would give a value more dimensions.
-        matches!(tensor.dims[..], [] | [1]).then(|| Constant::read(tensor).ok()?.single())?
+        self.small_constant(name, 1).filter(|constant| constant.dims.len() <= 1)?.single()
     }
 
     /// The nodes from a value to the next to which all ways lead, if they are an activation.
@@ -239,9 +245,9 @@ impl<'a> Operation<'a> {
             .ok_or_else(|| format!("{name} must be {axes} numbers above 0, got {ints:?}"))
     }
 
-    /// An attribute that is a constant.
-    pub fn tensor(&self, name: &str) -> Option<Constant> {
-        Constant::read(self.attribute(name)?.t.as_ref()?).ok()
+    /// An attribute that is a number in a tensor.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        Constant::read_small(self.attribute(name)?.t.as_ref()?, 1)?.single()
     }
 
     pub fn string(&self, name: &str, default: &'a str) -> &'a str {
@@ -269,15 +275,12 @@ fn name(place: usize, node: &NodeProto) -> String {
 }
 
 /// The tensor of a node that is a constant, or hands one on.
-fn constant_of<'a>(
-    node: &'a NodeProto,
-    constants: &HashMap<&str, Cow<'a, TensorProto>>,
-) -> Result<Option<Cow<'a, TensorProto>>, String> {
+fn constant_of<'a>(node: &'a NodeProto, constants: &HashMap<&str, Shared<'a>>) -> Result<Option<Shared<'a>>, String> {
     match &*node.op_type {
         "Identity" => Ok(node.input.first().and_then(|input| constants.get(&**input)).cloned()),
         "Constant" => {
             let attribute = node.attribute.first().ok_or("it has no value")?;
-            Ok(Some(match (&*attribute.name, attribute) {
+            Ok(Some(Rc::new(match (&*attribute.name, attribute) {
                 ("value", Attribute { t: Some(tensor), .. }) => Cow::Borrowed(tensor),
                 ("value_float", Attribute { f: Some(f), .. }) => {
                     Cow::Owned(Constant::scalar((*f).into()).to_tensor(""))
@@ -293,7 +296,7 @@ fn constant_of<'a>(
                 }
                 ("value_ints", Attribute { ints, .. }) => Cow::Owned(constant::integers("", ints)),
                 (name, _) => return Err(format!("its {name} cannot be read, only tensors and numbers")),
-            }))
+            })))
         }
         _ => Ok(None),
     }

@@ -29,10 +29,11 @@ struct Evaluator<'a> {
 
 impl Evaluator<'_> {
     fn value(&self, value: &str, budget: &mut usize) -> Result<Constant, String> {
+        let unknown =
+            || format!("its input {value:?} is neither a short constant nor follows from the shape of the samples");
         if self.reader.is_constant(value) {
-            return self.reader.constant(value);
+            return self.reader.small_constant(value, MAX_NUMBERS).ok_or_else(unknown);
         }
-        let unknown = || format!("its input {value:?} is neither a constant nor follows from the shape of the samples");
         let operation = self.reader.giver(value).ok_or_else(unknown)?;
         // It bounds how deep this goes, too.
         *budget = budget.checked_sub(1).ok_or_else(unknown)?;
@@ -88,11 +89,11 @@ fn node(operator: &str, operation: &Operation, inputs: &[Constant]) -> Option<Co
         }
         ("ConstantOfShape", [shape]) => {
             let length = shape.single().filter(|&length| length >= 0.0 && length <= MAX_NUMBERS as f64)?;
-            let zeros = vec![0.0; length as usize];
-            operation.node.attribute.is_empty().then(|| Constant::vector(zeros.clone())).or_else(|| {
-                let value = operation.tensor("value")?.single()?;
-                Some(Constant::vector(vec![value; zeros.len()]))
-            })
+            let value = match operation.node.attribute.is_empty() {
+                true => 0.0,
+                false => operation.number("value")?,
+            };
+            Some(Constant::vector(vec![value; length as usize]))
         }
         ("Reshape", [data, shape]) => {
             let shape = shape.integers();
