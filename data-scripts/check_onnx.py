@@ -1,4 +1,4 @@
-"""Gives what cornu writes as ONNX to onnx's checker and to onnxruntime, and compares what comes out; then PyTorch's model of MNIST both ways.
+"""Gives what cornu writes as ONNX to onnx's checker and to onnxruntime, and compares what comes out; so with a model of PyTorch's.
 
     python data-scripts/check_onnx.py [FOLDER]
 
@@ -28,7 +28,8 @@ def train_on_mnist(folder):
     torch.manual_seed(0)
     (images, labels), (test_images, test_labels) = (mnist_idx.load(part) for part in ("train", "t10k"))
     model = nn.Sequential(
-        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(1600, 10)
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(1600, 10),
     )
     optimizer = torch.optim.Adam(model.parameters())
     for batch in torch.randperm(len(images)).split(128):

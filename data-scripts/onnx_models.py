@@ -1,7 +1,7 @@
 """Writes tests/fixtures/onnx: small models of PyTorch's as ONNX, by both of its exporters, with inputs and what onnxruntime makes of them.
 
-Each NAME.safetensors has x and y in cornu's order of the dimensions, with the channels last. For another torch, the bytes of the models differ,
-and nothing else should.
+Each NAME.safetensors has x and y in cornu's order of the dimensions, with the channels last. For another torch, the bytes of the
+models differ, and nothing else should.
 """
 
 import contextlib
@@ -66,8 +66,8 @@ def models():
     yield "decoder_new", decoder, (3, 2, 3), True
     mobile = nn.Sequential(
         nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU6(), nn.Conv2d(4, 4, 3, padding=1, groups=4), nn.BatchNorm2d(4), nn.ReLU(),
-        nn.MaxPool2d(3, 2, padding=1), nn.Conv2d(4, 6, 1, groups=2), nn.AvgPool2d(3, 2, padding=1), nn.ReLU(), nn.MaxPool2d(2, ceil_mode=True), Mean(),
-        nn.Linear(6, 3),
+        nn.MaxPool2d(3, 2, padding=1), nn.Conv2d(4, 6, 1, groups=2), nn.AvgPool2d(3, 2, padding=1), nn.ReLU(),
+        nn.MaxPool2d(2, ceil_mode=True), Mean(), nn.Linear(6, 3),
     )
     yield "mobile", mobile, (3, 17, 18), False
     yield "mobile_new", mobile, (3, 17, 18), True
@@ -95,8 +95,10 @@ def channels_last_model(generator):
         node("Add", ["j", "dense_bias"], ["k"]),
         node("Softmax", ["k"], ["output"]),
     ]
-    weights = [weight("kernel", 4, 2, 3, 3), weight("bias", 4), weight("kernel2", 6, 2, 4, 4), weight("dense", 6, 3), weight("dense_bias", 3)]
-    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in (("input", ["N", 7, 8, 2]), ("output", ["N", 3]))]
+    weights = [weight("kernel", 4, 2, 3, 3), weight("bias", 4), weight("kernel2", 6, 2, 4, 4)]
+    weights += [weight("dense", 6, 3), weight("dense_bias", 3)]
+    shapes = {"input": ["N", 7, 8, 2], "output": ["N", 3]}
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()]
     graph = onnx.helper.make_graph(nodes, "graph", values[:1], values[1:], weights)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8, producer_name="onnx_models.py")
     return model, torch.randn((BATCH, 7, 8, 2), generator=generator)
@@ -141,7 +143,8 @@ def main():
                 path.write_bytes(file.getvalue())
             else:
                 axes = {"input": {0: "N"}, "output": {0: "N"}}
-                torch.onnx.export(model, (x,), str(path), dynamo=False, input_names=["input"], output_names=["output"], dynamic_axes=axes, opset_version=17)
+                names = {"input_names": ["input"], "output_names": ["output"], "dynamic_axes": axes}
+                torch.onnx.export(model, (x,), str(path), dynamo=False, opset_version=17, **names)
         file = onnx.load(path)
         for node in file.graph.node:  # paths of this machine, and much of the size
             node.ClearField("metadata_props")
