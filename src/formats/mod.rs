@@ -13,6 +13,8 @@ mod keras;
 mod native;
 #[cfg(feature = "numpy")]
 pub mod numpy;
+#[cfg(feature = "onnx")]
+mod onnx;
 pub(crate) mod optimizer_state;
 #[cfg(feature = "torch")]
 pub mod torch;
@@ -29,6 +31,10 @@ use crate::{Error, Model, Result, Scalar, atomic, config::Registry};
 ///
 /// Of Keras are read models that are `Sequential`, or functional with layers that follow one another, of layers, losses, metrics and optimizers that exist
 /// here. Nothing in a file is ever executed: a `Lambda` layer is an error.
+///
+/// Of ONNX, models whose layers follow one another are read, such as `torch.onnx.export` writes of an `nn.Sequential`, uncompiled. Where
+/// images are `[n, c, h, w]` there, which the first convolution or pooling tells, those of the model are `[n, h, w, c]`, as all of cornu's,
+/// and its weights are brought into that order.
 ///
 /// ```
 /// use cornu::prelude::*;
@@ -106,6 +112,7 @@ impl<T: Scalar> Model<T> {
     /// | --- | --- |
     /// | `.safetensors` | the weights by their names in [`layout`](Model::layout) (`dense/kernel`), and if the model is compiled the optimizer's arrays (`optimizer/momentum`: a number for each weight that is trained, in the order of `layout`), in the format [safetensors](https://github.com/huggingface/safetensors). Its metadata has under the key `cornu` an object with the steps and epochs so far, and the layers and how they are trained as JSON in Keras's schema (`architecture`, `compile_config`) |
     /// | `.keras`, with the feature `keras` | what `keras.saving.load_model` of Keras 3 reads, predicts the same with and goes on training: the layers, the weights, how the model is trained and the optimizer's state. In single precision, and without the count of epochs, on which the order of the samples depends |
+    /// | `.onnx` | with the feature `onnx`, what [`predict`](Model::predict) computes, in `f32`, for onnxruntime and others ([ONNX](https://onnx.ai), operators of version 17): from `input: [N, ..]` to `output: [N, ..]`, for any number `N` of samples, with the channels last as in the model. Layers that work in training alone are left out; there are no operators for a layer of your own |
     ///
     /// Weights keep their precision where nothing else is said. The [`history`](Model::history) is not written.
     ///
@@ -118,8 +125,13 @@ impl<T: Scalar> Model<T> {
             Some("safetensors") => native::bytes(self)?,
             #[cfg(feature = "keras")]
             Some("keras") => keras::bytes(self)?,
+            #[cfg(feature = "onnx")]
+            Some("onnx") => onnx::bytes(self)?,
             _ => {
-                let message = format!("the ending of {} says no format; .safetensors does, and with the feature keras .keras", path.display());
+                let message = format!(
+                    "the ending of {} says no format; .safetensors does, with the feature keras .keras, and with onnx .onnx",
+                    path.display()
+                );
                 return Err(Error::argument("save", message));
             }
         };
@@ -133,9 +145,14 @@ fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Model<T>, Strin
         [_, _, _, _, 0, 0, 0, 0, b'{', ..] => native::parse(bytes, registry),
         #[cfg(feature = "keras")]
         bytes if keras::is(bytes) => keras::parse(bytes, registry),
-        _ => Err("it is of no format that is known; models are read from safetensors, and with the feature keras from \
-                  .keras and .h5"
-            .to_owned()),
+        // ONNX has no mark; the version of its messages is what a file begins with.
+        #[cfg(feature = "onnx")]
+        [0x08, 1..0x80, ..] => onnx::parse(bytes),
+        _ => Err(
+            "it is of no format that is known; models are read from safetensors, with the feature keras from .keras and .h5, and \
+             with onnx from ONNX"
+                .to_owned(),
+        ),
     }
 }
 

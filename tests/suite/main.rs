@@ -14,6 +14,8 @@ mod metrics;
 mod model;
 #[cfg(feature = "numpy")]
 mod numpy;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod optimizers;
 #[cfg(feature = "plot")]
 mod plot;
