@@ -103,6 +103,27 @@ impl ImageInput {
         Ok(sample)
     }
 
+    /// Images that are decoded already, `[n, h, w, c]` or `[n, h, w]`, as samples; they must have the size and the channels.
+    ///
+    /// # Errors
+    /// When they have others.
+    pub fn samples<T: Scalar>(&self, images: &Tensor<u8>) -> Result<Tensor<T>> {
+        let (shape, sample) = (self.shape(), images.shape().sample());
+        let alike = sample == shape
+            || ImageInput::of_shape(sample)
+                .is_some_and(|other| (other.size, other.color_mode) == (self.size, self.color_mode));
+        if images.shape().rank() < 3 || !alike {
+            let expected = format!("images of shape {shape}");
+            return Err(Error::shape(
+                "ImageInput: samples",
+                expected,
+                sample,
+                "read resizes images, and converts their colors",
+            ));
+        }
+        images.scaled_as(T::of(self.scale)).reshape(shape.batch(images.shape().dims()[0]))
+    }
+
     fn sample<T: Scalar>(&self) -> Result<Tensor<T>> {
         let shape = self.shape();
         match shape.size() {
@@ -248,6 +269,18 @@ mod tests {
                 .iter()
                 .all(|dims| { ImageInput::of_shape(Shape::new(dims).unwrap()).is_none() })
         );
+    }
+
+    #[test]
+    fn decoded_images_only_change_their_range() {
+        let input = ImageInput::of_shape([1, 2].into()).unwrap().scale(0.5);
+        let images = Tensor::new([2, 1, 2, 1], vec![0_u8, 2, 4, 255]).unwrap();
+        assert_eq!(input.samples(&images).unwrap(), Tensor::new([2, 1, 2], vec![0.0, 1.0, 2.0, 127.5]).unwrap());
+        for dims in [vec![2, 2, 1, 1], vec![2, 1, 2, 3], vec![2, 2], vec![]] {
+            let images = Tensor::zeros(Shape::new(&dims).unwrap());
+            let error = input.samples::<f32>(&images).unwrap_err().to_string();
+            assert!(error.starts_with("ImageInput: samples: expected images of shape (1, 2), got "), "{error}");
+        }
     }
 
     #[test]
