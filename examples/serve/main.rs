@@ -84,7 +84,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let model = match &args.model {
-        Some(_path) => unimplemented!(),
+        Some(path) => cornu::load_model(path)?,
         None => trained()?,
     };
     let limits = args.limits.clone();

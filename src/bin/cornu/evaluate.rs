@@ -64,16 +64,19 @@ impl Args {
 /// Loss and metrics as the model was compiled with them. If it was not, or with a loss that takes no labels: crossentropy and
 /// accuracy.
 fn score(model: &mut Model, data: &Data) -> cornu::Result<Score> {
-    let evaluate = |model: &Model| match data {
-        Data::Memory(x, y) => model.evaluate_with(x, y, 1024),
-        Data::Folder(folder) => model.evaluate_dataset(folder),
-    };
-    match evaluate(model) {
+    match evaluate(model, data) {
         Err(Error::NotCompiled { .. } | Error::Data { .. }) => {
             compile_for_labels(model)?;
-            evaluate(model)
+            evaluate(model, data)
         }
         score => score,
+    }
+}
+
+fn evaluate(model: &Model, data: &Data) -> cornu::Result<Score> {
+    match data {
+        Data::Memory(x, y) => model.evaluate_with(x, y, 1024),
+        Data::Folder(folder) => model.evaluate_dataset(folder),
     }
 }
 
