@@ -53,7 +53,7 @@ async def main():
         counts = collections.Counter()
         clients = [client((host, int(port)), counts, random.Random(i)) for i in range(CLIENTS)]
         clients = [asyncio.ensure_future(client) for client in clients]
-        await asyncio.sleep(2 + sitting * 0.1)
+        await asyncio.sleep(1 + sitting * 0.1)
         server.send_signal(signal.SIGTERM)
         code = await asyncio.wait_for(server.wait(), 30)
         await asyncio.gather(*clients)

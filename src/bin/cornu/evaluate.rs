@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 pub struct Args {
     /// The file of the model
     model: PathBuf,
-    /// A folder that has a sub-folder of images for each class, or the test set of mnist, fashion_mnist, cifar10 or cifar100
+    /// A folder that has a sub-folder of images for each class, or the test set of mnist, fashion_mnist or cifar10
     ///
     /// The sorted names of the sub-folders are the classes 0, 1, 2 and so on. A folder called as a data set is ./mnist.
     data: PathBuf,
@@ -54,7 +54,6 @@ impl Args {
             Some("mnist") => datasets::mnist::load()?,
             Some("fashion_mnist") => datasets::fashion_mnist::load()?,
             Some("cifar10") => datasets::cifar10::load()?,
-            Some("cifar100") => datasets::cifar100::load()?,
             _ => return Ok(Data::Folder(ImageFolder::new(&self.data)?.shuffle(false).image_input(input.clone()))),
         };
         Ok(Data::Memory(input.samples(&test.images)?, test.labels))
@@ -65,7 +64,7 @@ impl Args {
 /// accuracy.
 fn score(model: &mut Model, data: &Data) -> cornu::Result<Score> {
     match evaluate(model, data) {
-        Err(Error::NotCompiled { .. } | Error::Data { .. }) => {
+        Err(cornu::Error::NotCompiled { .. } | cornu::Error::Data { .. }) => {
             compile_for_labels(model)?;
             evaluate(model, data)
         }
