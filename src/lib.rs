@@ -117,7 +117,8 @@
 //! # Features
 //!
 //! - `progress` (default): [`fit`](Model::fit) shows a bar for each epoch on a terminal.
-//! - `image`: [`ImageFolder`](data::ImageFolder) trains on folders of images.
+//! - `image`: [`ImageFolder`](data::ImageFolder) trains on folders of images, [`Model::image_input`] takes one for a prediction.
+//! - `cli`: the program `cornu`, for a command line; nothing of the library.
 //! - `download`: data sets that are not on this machine are fetched, and their SHA-256 checked.
 //! - `plot`: all pictures of [`plot`]; without it, only that of a model's layers.
 #![warn(missing_docs)]

@@ -42,7 +42,7 @@ struct Args {
 #[derive(clap::Args, Clone)]
 struct Limits {
     /// Connections at a time; more wait in the operating system
-    #[arg(long, default_value_t = 512, value_parser = count())]
+    #[arg(long, default_value_t = 256, value_parser = count())]
     connections: usize,
     /// Samples that wait for the model or are in it; more are refused with status 503
     #[arg(long, default_value_t = 1024, value_parser = count())]
@@ -50,9 +50,12 @@ struct Limits {
     /// Samples that the model takes at a time, if as many wait
     #[arg(long, default_value_t = 64, value_parser = count())]
     batch: usize,
-    /// Bytes of a body, and of a PNG once it is decoded
-    #[arg(long, default_value_t = 4 << 20, value_parser = count())]
+    /// Bytes of a body
+    #[arg(long, default_value_t = 1 << 20, value_parser = count())]
     bytes: usize,
+    /// Bytes of a PNG once it is decoded
+    #[arg(long, default_value_t = 32 << 20, value_parser = count())]
+    decoded: usize,
     /// Seconds for the header of a request, for its body, for the model, and for the client to take the answer
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     patience: Duration,

@@ -43,7 +43,7 @@ pub struct App {
     /// How the model takes images, if it does.
     images: cornu::Result<ImageInput>,
     /// A PNG takes far more memory and time than its bytes tell, so few are decoded at a time.
-    decoders: Semaphore,
+    decoders: Arc<Semaphore>,
     pub limits: Limits,
     /// Set once the server is told to stop: each answer then ends its connection.
     pub stopping: AtomicBool,
@@ -52,9 +52,9 @@ pub struct App {
 impl App {
     pub fn new(model: Model, limits: Limits) -> Arc<Self> {
         let (input, output) = (model.input_shape(), model.output_shape());
-        let images = model.image_input().map(|images| images.max_bytes(limits.bytes as u64));
+        let images = model.image_input().map(|images| images.max_bytes(limits.decoded as u64));
         let batcher = Batcher::new(&limits, move |x| model.predict(x));
-        let (decoders, stopping) = (Semaphore::new(2), AtomicBool::new(false));
+        let (decoders, stopping) = (Arc::new(Semaphore::new(2)), AtomicBool::new(false));
         Arc::new(App { batcher, input, output, images, decoders, limits, stopping })
     }
 
@@ -101,8 +101,13 @@ impl App {
         if !png.starts_with(b"\x89PNG\r\n\x1a\n") {
             return Err(bad_request("the body is no PNG: it begins with other bytes".to_owned()));
         }
-        let _decoder = self.decoders.acquire().await.expect("it is never closed");
-        let sample = spawn_blocking(move || images.decode(&png)).await;
+        let decoder = self.decoders.clone().acquire_owned().await.expect("it is never closed");
+        let sample = spawn_blocking(move || {
+            // Kept until the end, even when nobody waits for the sample any more.
+            let _decoder = decoder;
+            images.decode(&png)
+        });
+        let sample = sample.await;
         let sample = sample.map_err(|_| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "decoding panicked"))?;
         sample.map_err(|error| bad_request(error.to_string()))
     }

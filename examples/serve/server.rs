@@ -72,7 +72,7 @@ impl Server {
                 // The client has gone, or there are too many files open; that passes.
                 Err(error) => {
                     eprintln!("accept: {error}");
-                    sleep(Duration::from_millis(10)).await;
+                    sleep(Duration::from_millis(100)).await;
                 }
             }
         }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 fn limits() -> Limits {
-    Limits { connections: 8, queue: 16, batch: 4, bytes: 1 << 16, patience: Duration::from_secs(5) }
+    Limits { connections: 8, queue: 16, batch: 4, bytes: 1 << 16, decoded: 1 << 16, patience: Duration::from_secs(5) }
 }
 
 /// 2 x 2 gray pixels from 0 to 1; the answers are their sum and ten times it.
@@ -143,8 +143,7 @@ fn bad_requests_are_told_why() {
     refused(server.predict(&format!("{{\"{}\": 1}}", "x".repeat(5000))), 400, "…");
     refused(server.png(b"GIF89a"), 400, "the body is no PNG");
     refused(server.png(&png[..png.len() / 2]), 400, "cannot be decoded");
-    // 65,000 bytes may become no more.
-    refused(server.png(&encoded(image::GrayImage::new(3000, 3000))), 400, "the image is larger than 0.0625 MiB");
+    refused(server.png(&encoded(image::GrayImage::new(300, 300))), 400, "the image is larger than 0.0625 MiB");
     refused(server.ask("POST /predict HTTP/1.1\r\ncontent-type: image/gif", b"GIF89a"), 415, "got image/gif");
     refused(server.ask("GET /predict HTTP/1.1", b""), 405, "/predict expects POST, got GET");
     refused(server.ask("POST /health HTTP/1.1", b""), 405, "/health expects GET, got POST");
