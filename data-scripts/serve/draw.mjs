@@ -94,7 +94,6 @@ try {
   const desktop = await open(browser, { viewport: { width: 1280, height: 800 } });
   await shot(desktop, "desktop-empty");
   for (const [digit, strokes] of Object.entries(DIGITS)) {
-    await desktop.click("#clear", { force: true, noWaitAfter: true }).catch(() => {});
     await desktop.keyboard.press("Escape");
     await mouse(desktop, strokes);
     const percents = await settled(desktop);
@@ -129,6 +128,13 @@ try {
   }
   check(best(await settled(desktop)) === 1, "the keyboard draws a 1");
   await shot(desktop, "desktop-keyboard");
+
+  // For the README: a 4, or a 9?
+  const page = await open(browser, { viewport: { width: 880, height: 640 } });
+  await mouse(page, [[...arc(.47, .36, .15, .15, -90, -340), [.62, .4]], [[.63, .24], [.6, .84]]]);
+  await settled(page);
+  await page.waitForTimeout(600);
+  await shot(page, "page");
 
   const dark = await open(browser, { viewport: { width: 1280, height: 800 }, colorScheme: "dark" });
   await mouse(dark, DIGITS[3]);
