@@ -104,7 +104,7 @@ impl Reading {
     fn check<E: Error>(&mut self) -> Result<(), E> {
         let dims = std::mem::take(&mut self.dims);
         self.leaves = None;
-        match self.shapes().iter().any(|shape| *shape == dims) {
+        match self.shapes().contains(&dims) {
             true => Ok(()),
             false => {
                 let dims: Vec<String> = dims.iter().map(usize::to_string).collect();
