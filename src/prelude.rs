@@ -5,6 +5,10 @@
 
 #[cfg(feature = "image")]
 pub use crate::data::{ColorMode, ImageFolder, ImageInput};
+#[cfg(feature = "numpy")]
+pub use crate::numpy::Npz;
+#[cfg(feature = "torch")]
+pub use crate::torch::TorchMapping;
 pub use crate::{
     Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, Regularizer, Score, Sequential,
     Shape, Tensor,

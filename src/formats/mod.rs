@@ -2,8 +2,16 @@
 
 pub(crate) mod archive;
 mod by_name;
+#[cfg(any(feature = "torch", feature = "numpy"))]
+mod dtype;
+#[cfg(any(feature = "torch", feature = "numpy"))]
+mod entries;
 mod native;
+#[cfg(feature = "numpy")]
+pub mod numpy;
 pub(crate) mod optimizer_state;
+#[cfg(feature = "torch")]
+pub mod torch;
 pub(crate) mod weights;
 
 use std::{ffi::OsStr, fs, io::Write, path::Path};

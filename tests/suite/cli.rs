@@ -135,6 +135,33 @@ fn evaluate_takes_a_folder_of_classes() {
 }
 
 #[test]
+fn evaluate_takes_arrays_of_numpy() {
+    let folder = folder();
+    let x =
+        Tensor::from([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]).reshape([3, 2, 2]).unwrap();
+    let labels = Labels::from(vec![0u8, 1, 1]);
+    let one_hot = labels.one_hot::<f32>(2).unwrap();
+    let write = |npz: Npz, name: &str| npz.write(folder.path().join(name)).unwrap();
+    write(Npz::new().tensor("x", &x).labels("y", &labels), "labels.npz");
+    write(Npz::new().tensor("x_test", &(&x * 255.0)).tensor("y_test", &one_hot), "one_hot.npz");
+    // ln(1 + e^-4) twice, and ln 2, where class 0 is as likely as class 1.
+    let loss = (2.0 * (-4.0_f64).exp().ln_1p() + 2.0_f64.ln()) / 3.0;
+    let expected = format!("loss: {loss:.4} - accuracy: 0.6667\n");
+    assert_eq!(printed(&folder, &["evaluate", "light.safetensors", "labels.npz"]), expected);
+    let scale = ["--scale", "0.00392156862745098"];
+    assert_eq!(printed(&folder, &[&["evaluate", "light.safetensors", "one_hot.npz"], &scale[..]].concat()), expected);
+
+    let plan = Sequential::new([2, 2]).add(Flatten::new()).add(Dense::new(1).kernel_initializer(Initializer::Ones));
+    plan.build().unwrap().save(folder.path().join("sum.safetensors")).unwrap();
+    write(Npz::new().tensor("x", &x).tensor("y", &Tensor::from([0.0, 2.0, 5.0])), "sums.npz");
+    assert_eq!(printed(&folder, &["evaluate", "sum.safetensors", "sums.npz"]), "loss: 0.3333 - mae: 0.3333\n");
+
+    write(Npz::new().tensor("a", &x), "others.npz");
+    let error = fails(&folder, &["evaluate", "sum.safetensors", "others.npz"], 1);
+    assert!(error.starts_with("error: others.npz: ") && error.contains("x_test"), "{error}");
+}
+
+#[test]
 fn evaluate_knows_the_data_sets_by_name() {
     let folder = folder();
     let model = Sequential::new([28, 28]).add(Flatten::new()).add(Dense::new(10).activation(Activation::Softmax));

@@ -10,9 +10,13 @@ mod gradients;
 mod interrupted;
 mod metrics;
 mod model;
+#[cfg(feature = "numpy")]
+mod numpy;
 mod optimizers;
 #[cfg(feature = "plot")]
 mod plot;
 mod surgery;
+#[cfg(all(feature = "torch", feature = "numpy"))]
+mod torch;
 mod training;
 mod weights;
