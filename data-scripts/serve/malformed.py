@@ -33,8 +33,8 @@ def png(width, height, rows, depth=8, color=0):
 
 
 DIGIT = png(28, 28, bytes(29 * 28))
-# 4 KB that become 4 GB, and 100 MB of rows for an image of one pixel.
-BOMBS = [png(60000, 60000, bytes(1 << 22), 16, 6), png(1, 1, bytes(100 << 20)), png(4000, 4000, bytes(4001 * 4000))]
+# 4 KB that claim 28 GB, 100 MB of rows for an image of one pixel, and 80 MB of an image.
+BOMBS = [png(60000, 60000, bytes(1 << 22), 16, 6), png(1, 1, bytes(100 << 20)), png(9000, 9000, bytes(9001 * 9000))]
 
 
 def post(body, kind="application/json", length=None, more=b""):

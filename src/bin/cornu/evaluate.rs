@@ -67,10 +67,11 @@ impl Args {
         let [x_name, y_name] = if npz.names().any(|name| name == "x") { ["x", "y"] } else { ["x_test", "y_test"] };
         let x = npz.get::<f32>(x_name)? * self.scale.unwrap_or(1.0) as f32;
         let x = with_last_dimension(x, model.input_shape())?;
-        Ok(match npz.get_labels(y_name) {
-            Ok(labels) => Data::Labels(x, labels),
-            Err(_) => Data::Values(x, with_last_dimension(npz.get(y_name)?, model.output_shape())?),
-        })
+        match npz.get_labels(y_name) {
+            // For a single output, whole numbers are numbers.
+            Ok(labels) if model.output_shape().size() > 1 => Ok(Data::Labels(x, labels)),
+            _ => Ok(Data::Values(x, with_last_dimension(npz.get(y_name)?, model.output_shape())?)),
+        }
     }
 }
 
