@@ -107,8 +107,8 @@ impl Reading {
         match self.shapes().contains(&dims) {
             true => Ok(()),
             false => {
-                let dims: Vec<String> = dims.iter().map(usize::to_string).collect();
-                Err(E::custom(format!("expected {}, got ({})", self.expected(), dims.join(", "))))
+                let got = Shape::new(&dims).map_or_else(|error| error.to_string(), |shape| shape.to_string());
+                Err(E::custom(format!("expected {}, got {got}", self.expected())))
             }
         }
     }
@@ -273,13 +273,13 @@ mod tests {
     fn what_does_not_fit_is_named_with_its_place() {
         let shapes = "expected a list of shape (2, 2, 1) or a list of shape (2, 2) or a list of shape (4,)";
         for (instances, message) in [
-            ("[[1,2,3]]", format!("instances[0]: {shapes}, got (3)")),
+            ("[[1,2,3]]", format!("instances[0]: {shapes}, got (3,)")),
             ("[[1,2,3,4],[1,2,3,4,5]]", "instances[1][4]: the instance is too long; expected a list".to_owned()),
             ("[[[1,2],[3]]]", "instances[0][1]: expected a list of 2, as beside it, got 1".to_owned()),
             ("[[[1,2],3]]", "instances[0][1]: expected a list, as beside it, got a number".to_owned()),
             ("[[1,[2,3]]]", "instances[0][1]: the list is nested too deeply".to_owned()),
             ("[[[[[1]]]]]", "instances[0][0][0][0]: the list is nested too deeply".to_owned()),
-            ("[[]]", format!("instances[0]: {shapes}, got (0)")),
+            ("[[]]", format!("instances[0]: {shapes}, got (0,)")),
             ("[7]", format!("instances[0]: {shapes}, got ()")),
             ("[[1,2,3,\"4\"]]", "instances[0][3]: invalid type: string \"4\", expected a number or a list".to_owned()),
             ("[[1,2,3,null]]", "instances[0][3]: invalid type: null, expected a number".to_owned()),
