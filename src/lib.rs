@@ -120,7 +120,8 @@
 //! # Features
 //!
 //! - `progress` (default): [`fit`](Model::fit) shows a bar for each epoch on a terminal.
-//! - `image`: [`ImageFolder`](data::ImageFolder) trains on folders of images.
+//! - `image`: [`ImageFolder`](data::ImageFolder) trains on folders of images, [`Model::image_input`] takes one for a prediction.
+//! - `cli`: the program `cornu`, for a command line; nothing of the library.
 //! - `download`: data sets that are not on this machine are fetched, and their SHA-256 checked.
 //! - `torch`: [`Model::load_torch`] takes weights from files of PyTorch.
 //! - `numpy`: tensors and labels in files of NumPy, npy and npz.

@@ -4,7 +4,7 @@
 //! optimizers and callbacks of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
 
 #[cfg(feature = "image")]
-pub use crate::data::{ColorMode, ImageFolder};
+pub use crate::data::{ColorMode, ImageFolder, ImageInput};
 #[cfg(feature = "numpy")]
 pub use crate::numpy::Npz;
 #[cfg(feature = "torch")]

@@ -11,6 +11,8 @@ mod explain;
 mod fit;
 mod graph;
 mod history;
+#[cfg(feature = "image")]
+mod image_input;
 mod infer;
 mod layer_info;
 mod objective;

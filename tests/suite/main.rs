@@ -1,5 +1,7 @@
 //! What a user of the crate sees, one module a subject. One program, since each would compile the crate's generic code again.
 
+#[cfg(feature = "cli")]
+mod cli;
 mod dataset;
 mod datasets;
 mod errors;
