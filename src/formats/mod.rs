@@ -34,7 +34,9 @@ use crate::{Error, Model, Result, Scalar, atomic, config::Registry};
 ///
 /// Of ONNX, models whose layers follow one another are read, such as `torch.onnx.export` writes of an `nn.Sequential`, uncompiled. Where
 /// images are `[n, c, h, w]` there, which the first convolution or pooling tells, those of the model are `[n, h, w, c]`, as all of cornu's,
-/// and its weights are brought into that order.
+/// and its weights are brought into that order. The operators are those that the layers compute: `Conv`, `ConvTranspose`, `Gemm`, `MatMul` with
+/// `Add`, the poolings and normalizations, `Flatten`, `Reshape`, `Transpose`, `Pad`, `Slice`, `Resize`, `Gather` of an embedding, `PRelu`, `Clip`, the
+/// activations, and with a constant number `Add`, `Sub`, `Mul` and `Div`. Of any other, and of branches, the error names the nodes.
 ///
 /// ```
 /// use cornu::prelude::*;

@@ -242,7 +242,7 @@ mod tests {
             size_of::<Dim>(),
         ];
         assert!(sizes.iter().all(|&size| size <= LARGEST), "{sizes:?}");
-        assert!(3 * MAX_FIELDS * LARGEST <= 84 << 20);
+        const { assert!(3 * MAX_FIELDS * LARGEST <= 84 << 20) };
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl<'a> Import<'a> {
         // The batch is what is left for a -1, or the number of samples with which the model was exported.
         let rest = match open {
             0 if known == size => 1,
-            1 if batch != -1 && known > 0 && size % known == 0 => size / known,
+            1 if batch != -1 && known > 0 && size.is_multiple_of(known) => size / known,
             _ => return Err(wrong()),
         };
         let dims: Vec<usize> = dims.iter().map(|&dim| if dim == -1 { rest } else { dim as usize }).collect();

@@ -31,7 +31,7 @@ impl Import<'_> {
     }
 
     pub(super) fn slice(&mut self, node: &Operation) -> Result<(), String> {
-        let list = |input, name| Ok::<_, String>(self.integers(node, input, name)?);
+        let list = |input, name| self.integers(node, input, name);
         let starts = list(1, "starts")?.ok_or("it has no starts")?;
         let ends = list(2, "ends")?.ok_or("it has no ends")?;
         let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
