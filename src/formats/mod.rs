@@ -113,7 +113,10 @@ impl<T: Scalar> Model<T> {
             #[cfg(feature = "keras")]
             Some("keras") => keras::bytes(self)?,
             _ => {
-                let message = format!("the ending of {} says no format; .safetensors does, and with the feature keras .keras", path.display());
+                let message = format!(
+                    "the ending of {} says no format; .safetensors does, and with the feature keras .keras",
+                    path.display()
+                );
                 return Err(Error::argument("save", message));
             }
         };
@@ -127,9 +130,11 @@ fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Model<T>, Strin
         [_, _, _, _, 0, 0, 0, 0, b'{', ..] => native::parse(bytes, registry),
         #[cfg(feature = "keras")]
         bytes if keras::is(bytes) => keras::parse(bytes, registry),
-        _ => Err("it is of no format that is known; models are read from safetensors, and with the feature keras from \
+        _ => {
+            Err("it is of no format that is known; models are read from safetensors, and with the feature keras from \
                   .keras and .h5"
-            .to_owned()),
+                .to_owned())
+        }
     }
 }
 

@@ -121,6 +121,9 @@ fn every_optimizer_goes_on_as_in_keras() {
         "lion.keras",
         "functional.keras",
         "functional.h5",
+        "keras2.h5",
+        "keras2.keras",
+        "keras2_legacy.h5",
     ] {
         let (case, _) = name.split_once('.').unwrap();
         let mut model = load_model(path(name)).unwrap_or_else(|error| panic!("{error}"));
