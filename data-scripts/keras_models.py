@@ -18,6 +18,7 @@ import h5py
 import keras
 import numpy as np
 import tensorflow as tf
+import tf_keras
 from golden_trajectory import mnist_model
 from keras import layers, losses, optimizers
 from mnist_idx import load
@@ -87,6 +88,18 @@ def functional_model():
     y = layers.Dense(5, activation="tanh")(x)
     y = layers.BatchNormalization()(y)
     return keras.Model(x, layers.Dense(3, activation="softmax")(y))
+
+
+def keras2_model():
+    return tf_keras.Sequential(
+        [
+            tf_keras.layers.Input((6,)),
+            tf_keras.layers.Dense(5, activation="tanh"),
+            tf_keras.layers.BatchNormalization(),
+            tf_keras.layers.Dropout(NEVER),
+            tf_keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
 
 
 def dense_model():
@@ -179,6 +192,21 @@ def main():
             model.save(FOLDER / f"{name}.h5")
         tensors[f"{name}/y"] = model.predict(x, verbose=0)
         tensors[f"{name}/loss"] = train(model, x, y, tensors["dense/indices"])
+    for name, optimizer in [
+        ("keras2", tf_keras.optimizers.Adam(0.01)),
+        ("keras2_legacy", tf_keras.optimizers.legacy.Adam(0.01)),
+    ]:
+        tf_keras.backend.clear_session()
+        tf_keras.utils.set_random_seed(0)
+        model = keras2_model()
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        train(model, x, y, batches(32, 10, 8, seed=1))
+        model.save(FOLDER / f"{name}.h5")
+        if name == "keras2":
+            deflated(model, FOLDER / f"{name}.keras")
+        tensors[f"{name}/y"] = model.predict(x, verbose=0)
+        tensors[f"{name}/loss"] = train(model, x, y, tensors["dense/indices"])
+
     latest(FOLDER / "functional.h5", FOLDER / "latest.h5")
     save_file(tensors, FOLDER / "expected.safetensors")
 

@@ -121,6 +121,9 @@ fn every_optimizer_goes_on_as_in_keras() {
         "lion.keras",
         "functional.keras",
         "functional.h5",
+        "keras2.h5",
+        "keras2.keras",
+        "keras2_legacy.h5",
     ] {
         let (case, _) = name.split_once('.').unwrap();
         let mut model = load_model(path(name)).unwrap_or_else(|error| panic!("{error}"));
@@ -215,29 +218,35 @@ fn a_model_that_was_not_trained_or_not_compiled_is_saved_as_such() {
     assert_eq!(load_model(&path).unwrap().count_params(), 15, "the file is as it was");
 }
 
-/// Writes models, and what cornu makes of them, for data-scripts/check_keras.py.
-#[test]
-#[ignore = "for data-scripts/check_keras.py"]
-fn for_keras() {
+/// Writes a model, and what cornu makes of it, for data-scripts/check_keras.py.
+fn write(name: &str, model: Option<&Model>, tensors: &[(&str, &Tensor)]) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("keras");
     fs::create_dir_all(&folder).unwrap();
-    let write = |name: &str, tensors: &[(&str, &Tensor)]| {
-        let bytes: Vec<Vec<u8>> =
-            tensors.iter().map(|(_, tensor)| tensor.data().iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-        let views = tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
-            let shape = tensor.shape().dims().to_vec();
-            (*name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes).unwrap())
-        });
-        fs::write(folder.join(name), safetensors::serialize(views, None).unwrap()).unwrap();
-    };
-    let vector = |values: Vec<f32>| Tensor::new([values.len()], values).unwrap();
-    let expected = Expected::read();
-    let (train_set, test) = datasets::mnist::load().unwrap();
-    let x_test = test.images.scaled(1.0 / 255.0);
+    if let Some(model) = model {
+        model.save(folder.join(name).with_extension("keras")).unwrap();
+    }
+    let bytes = |tensor: &Tensor| tensor.data().iter().flat_map(|x| x.to_le_bytes()).collect();
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(|(_, tensor)| bytes(tensor)).collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, tensor), bytes)| {
+        let shape = tensor.shape().dims().to_vec();
+        (*name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, bytes).unwrap())
+    });
+    let file = folder.join(name).with_extension("safetensors");
+    fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
+}
 
+fn vector(values: Vec<f32>) -> Tensor {
+    Tensor::new([values.len()], values).unwrap()
+}
+
+#[test]
+#[ignore = "for data-scripts/check_keras.py"]
+fn for_keras_mnist() {
+    let (train_set, test) = datasets::mnist::load().unwrap();
+    let (x, x_test) = (train_set.images.scaled(1.0 / 255.0), test.images.scaled(1.0 / 255.0));
     let [of_keras, of_h5] = ["mnist.keras", "mnist.h5"].map(|name| load_model(path(name)).unwrap());
     let (y, y_h5) = (of_keras.predict(&x_test).unwrap(), of_h5.predict(&x_test).unwrap());
-    write("of_keras.safetensors", &[("mnist.keras", &y), ("mnist.h5", &y_h5)]);
+    write("of_keras", None, &[("mnist.keras", &y), ("mnist.h5", &y_h5)]);
 
     // The reference network, trained here for an epoch.
     let mut model = Sequential::new([28, 28, 1])
@@ -249,26 +258,29 @@ fn for_keras() {
         .add(Dense::new(10).activation(Activation::Softmax))
         .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])
         .unwrap();
-    let x = train_set.images.scaled(1.0 / 255.0);
     model.fit(&x, &train_set.labels, Fit::new().batch_size(64).verbose(0)).unwrap();
-    model.save(folder.join("mnist.keras")).unwrap();
-    let (y, indices) = (model.predict(&x_test).unwrap(), expected.tensor("mnist/indices"));
+    let (saved, y) = (model.clone(), model.predict(&x_test).unwrap());
+    let indices = Expected::read().tensor("mnist/indices");
     let loss = vector(train(&mut model, &indices, &x, &train_set.labels));
-    write("mnist.safetensors", &[("y", &y), ("indices", &indices), ("loss", &loss)]);
+    write("mnist", Some(&saved), &[("y", &y), ("indices", &indices), ("loss", &loss)]);
+}
 
+#[test]
+#[ignore = "for data-scripts/check_keras.py"]
+fn for_keras_layers() {
+    let expected = Expected::read();
     for name in MODELS {
         let (case, ending) = name.split_once('.').unwrap();
         let data = if case == "layers" { "layers" } else { "dense" };
         let [x, labels, indices] = ["x", "labels", "indices"].map(|of| expected.tensor(&format!("{data}/{of}")));
+        let classes = expected.labels(&format!("{data}/labels"));
         let mut model = load_model(path(name)).unwrap();
         // Some steps more, so that it is not Keras's own state.
-        train(&mut model, &indices.slice(0..20).unwrap().to_tensor(), &x, &expected.labels(&format!("{data}/labels")));
-        let case = format!("{case}_{ending}");
-        model.save(folder.join(format!("{case}.keras"))).unwrap();
-        let y = model.predict(&x).unwrap();
-        let loss = vector(train(&mut model, &indices, &x, &expected.labels(&format!("{data}/labels"))));
+        train(&mut model, &indices.slice(0..20).unwrap().to_tensor(), &x, &classes);
+        let (saved, y) = (model.clone(), model.predict(&x).unwrap());
+        let loss = vector(train(&mut model, &indices, &x, &classes));
         let tensors = [("x", &x), ("y", &y), ("labels", &labels), ("indices", &indices), ("loss", &loss)];
-        write(&format!("{case}.safetensors"), &tensors);
+        write(&format!("{case}_{ending}"), Some(&saved), &tensors);
     }
 
     // Layers that draw random numbers in training, for which only predictions can be compared.
@@ -290,6 +302,17 @@ fn for_keras() {
         .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])
         .unwrap();
     let x = Tensor::random_normal([16, 8, 8, 2], 0.0, 1.0, 0);
-    model.save(folder.join("random.keras")).unwrap();
-    write("random.safetensors", &[("x", &x), ("y", &model.predict(&x).unwrap()), ("labels", &Tensor::zeros([16]))]);
+    let y = model.predict(&x).unwrap();
+    write("random", Some(&model), &[("x", &x), ("y", &y), ("labels", &Tensor::zeros([16]))]);
+
+    // Embeddings take indices.
+    let model = Sequential::new([7])
+        .add(Embedding::new(5, 3))
+        .add(GlobalMaxPooling1D::new())
+        .add(Dense::new(2).activation(Activation::Sigmoid))
+        .build()
+        .unwrap();
+    let x = Tensor::new([4, 7], (0..28).map(|i| (i * i % 5) as f32).collect()).unwrap();
+    let y = model.predict(&x).unwrap();
+    write("embedding", Some(&model), &[("x", &x), ("y", &y), ("labels", &Tensor::zeros([4]))]);
 }

@@ -1,6 +1,6 @@
 //! [`Dataset`], and the strings of attributes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::{
     File,
@@ -285,10 +285,11 @@ fn from_heap<'a>(
     index: u32,
     len: usize,
 ) -> Result<&'a [u8], String> {
-    if !heaps.contains_key(&address) {
-        heaps.insert(address, global_heap(file, address)?);
-    }
-    let object = heaps[&address].get(&index).and_then(|object| object.get(..len));
+    let heap = match heaps.entry(address) {
+        Entry::Occupied(heap) => heap.into_mut(),
+        Entry::Vacant(heap) => heap.insert(global_heap(file, address)?),
+    };
+    let object = heap.get(&index).and_then(|object| object.get(..len));
     object.ok_or_else(|| format!("byte {address}: a heap without {len} bytes of number {index}"))
 }
 

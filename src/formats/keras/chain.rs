@@ -35,12 +35,26 @@ pub(super) fn sequential(model: &Value) -> Result<Cow<'_, Value>, String> {
     if chain.len() != layers.len() {
         return Err(not(&format!("{} of its {} layers do", chain.len(), layers.len())));
     }
+    let last = chain.last().map_or("", |layer| name(layer));
+    if let Some(output) = outputs(model).into_iter().find(|&output| output != last) {
+        return Err(not(&format!("it gives what \"{output}\" gives, which is not the last layer")));
+    }
     Ok(Cow::Owned(json!({"class_name": "Sequential", "config": {"layers": chain}})))
 }
 
 fn name(layer: &Value) -> &str {
     let own = layer.get("name").or_else(|| layer.pointer("/config/name"));
     own.and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The names of the layers whose outputs are the model's.
+fn outputs(model: &Value) -> Vec<&str> {
+    let outputs = model.pointer("/config/output_layers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    // Of one output, Keras 3 writes no list.
+    match outputs.first().and_then(Value::as_str) {
+        Some(name) => vec![name],
+        None => outputs.iter().map(|output| output.get(0).and_then(Value::as_str).unwrap_or_default()).collect(),
+    }
 }
 
 /// The names of the layers that a layer takes its input from; an empty one for what cannot be read.
@@ -82,6 +96,20 @@ mod tests {
         assert_eq!(names(&[layer("c", &["b"]), layer("a", &[]), layer("b", &["a"])]).unwrap(), ["a", "b", "c"]);
         let of_keras_2 = json!({"class_name": "Dense", "name": "b", "inbound_nodes": [[["a", 0, 0, {}]]]});
         assert_eq!(names(&[layer("a", &[]), of_keras_2]).unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_output_is_that_of_the_last_layer() {
+        let layers = [layer("a", &[]), layer("b", &["a"]), layer("c", &["b"])];
+        for (outputs, words) in [
+            (json!(["c", 0, 0]), ""),
+            (json!([["c", 0, 0]]), ""),
+            (json!([["c", 0, 0], ["b", 0, 0]]), "it gives what \"b\" gives"),
+        ] {
+            let model = json!({"class_name": "Model", "config": {"layers": layers, "output_layers": outputs}});
+            let error = sequential(&model).err().unwrap_or_default();
+            assert!(error.contains(words) && error.is_empty() == words.is_empty(), "{error}");
+        }
     }
 
     #[test]

@@ -59,7 +59,14 @@ fn parse_h5<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Model<T>, St
             "it holds weights, but not the layers they belong to; build the model and call load_weights".to_owned()
         );
     };
-    let training = attribute("training_config")?;
+    let mut training = attribute("training_config")?;
+    // Keras 2 calls its later optimizers so.
+    let class = training.as_mut().and_then(|training| training.pointer_mut("/optimizer_config/class_name"));
+    if let Some(Value::String(class)) = class
+        && let Some(own) = class.strip_prefix("Custom>")
+    {
+        *class = own.to_owned();
+    }
     let optimizer = root.has("optimizer_weights").then(|| root.group("optimizer_weights")).transpose()?;
     let variables = Variables::ByName { layers: root.group("model_weights")?, optimizer };
     build(&config, training.as_ref(), &variables, registry)

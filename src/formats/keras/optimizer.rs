@@ -12,13 +12,13 @@ const AROUND: [&str; 2] = ["average", "gradient_accumulator"];
 const PAIRS: [[&str; 2]; 3] =
     [["momentum", "velocity"], ["momentum", "norm"], ["accumulated_grad", "accumulated_delta_var"]];
 
-/// The order of the variables behind the count of steps and the rate: which array, which weight.
-fn order(arrays: &[&str], weights: usize) -> Vec<(usize, usize)> {
+/// The order of the variables behind the count of steps and the rate: which array, which weight. The first optimizers of Keras 2 had no pairs.
+fn order(arrays: &[&str], weights: usize, pairs: bool) -> Vec<(usize, usize)> {
     let indices = |around| (0..arrays.len()).filter(move |&i| AROUND.contains(&arrays[i]) == around);
     let mut groups: Vec<Vec<usize>> = indices(true).map(|i| vec![i]).collect();
     let mut own = indices(false).peekable();
     while let Some(first) = own.next() {
-        let second = own.next_if(|&second| PAIRS.contains(&[arrays[first], arrays[second]]));
+        let second = own.next_if(|&second| pairs && PAIRS.contains(&[arrays[first], arrays[second]]));
         groups.push([Some(first), second].into_iter().flatten().collect());
     }
     let group = |group: Vec<usize>| {
@@ -55,25 +55,18 @@ pub(super) fn state<T: Scalar>(model: &Model<T>, variables: &[Dataset]) -> Resul
     };
     state.steps =
         u64::try_from(steps.integer()?).map_err(|_| format!("{}: a negative count of steps", steps.path()))?;
-    if let Some(rate) = &mut state.learning_rate {
-        let variable = left.next().ok_or("the learning rate is missing")?;
-        match variable.values::<f64>()?[..] {
-            [value] => *rate = value,
-            _ => {
-                return Err(format!(
-                    "{}: expected the learning rate, got shape {:?}",
-                    variable.path(),
-                    variable.shape()
-                ));
-            }
-        }
+    // Keras 2 has no rate here; a number for a weight has the shape of the weight.
+    let next = left.clone().next().filter(|variable| variable.shape().is_empty());
+    if let (Some(rate), Some(variable)) = (&mut state.learning_rate, next) {
+        *rate = variable.values::<f64>()?[0];
+        left.next();
     }
     if left.len() == 0 {
         return Ok(state);
     }
     let weights = trained(model);
     let names: Vec<&str> = state.arrays.iter().map(|(name, _)| &**name).collect();
-    let order = order(&names, weights.len());
+    let order = order(&names, weights.len(), !steps.path().ends_with("/iter:0"));
     let expected = order.len() + usize::from(has_product(model));
     if left.len() != expected {
         return Err(format!(
@@ -108,7 +101,7 @@ pub(super) fn variables<T: Scalar>(model: &Model<T>) -> Result<Vec<(Vec<usize>, 
     variables.extend(state.learning_rate.map(|rate| (Vec::new(), Numbers::F32(vec![rate as f32]))));
     let weights = trained(model);
     let names: Vec<&str> = state.arrays.iter().map(|(name, _)| &**name).collect();
-    for (array, weight) in order(&names, weights.len()) {
+    for (array, weight) in order(&names, weights.len(), true) {
         let (info, place) = &weights[weight];
         let values = state.arrays[array].1[place.clone()].iter().map(|x| x.as_f64() as f32).collect();
         variables.push((info.shape.dims().to_vec(), Numbers::F32(values)));
@@ -139,10 +132,11 @@ mod tests {
         // Adam with AMSGrad, an average and accumulation, for two weights.
         let arrays = ["momentum", "velocity", "velocity_hat", "average", "gradient_accumulator"];
         let expected = [(3, 0), (3, 1), (4, 0), (4, 1), (0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (2, 1)];
-        assert_eq!(order(&arrays, 2), expected);
+        assert_eq!(order(&arrays, 2, true), expected);
         // RMSprop, centered and with momentum.
         let arrays = ["velocity", "momentum", "average_gradient"];
-        assert_eq!(order(&arrays, 2), [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
-        assert_eq!(order(&[], 2), []);
+        assert_eq!(order(&arrays, 2, true), [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]);
+        assert_eq!(order(&[], 2, true), []);
+        assert_eq!(order(&["momentum", "velocity"], 2, false), [(0, 0), (0, 1), (1, 0), (1, 1)]);
     }
 }

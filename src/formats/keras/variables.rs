@@ -94,9 +94,7 @@ impl<'a> Variables<'a> {
         match self {
             Variables::ByClass(root) => {
                 let mut counter = Counter::default();
-                // The first versions of the format had another name.
-                let old = "_layer_checkpoint_dependencies";
-                let groups = root.group(if root.has(old) { old } else { "layers" })?;
+                let groups = root.group("layers")?;
                 let of_layer = |layer: &Layer| {
                     let name = counter.name(layer.class);
                     // A layer without weights may have no group.
