@@ -70,7 +70,7 @@ impl Model {
     /// #     Sequential::new([28, 28]).add(Flatten::new()).add(Dense::new(10)).build()?.save(&path)?;
     /// #     let bytes = std::fs::read(&path).unwrap();
     /// #     std::fs::remove_file(path).unwrap();
-    /// #     &bytes.clone()
+    /// #     &*bytes.leak()
     /// # }}}
     /// let model = Model::from_bytes(include_bytes!("digits.safetensors"))?;
     /// assert_eq!(model.predict(&Tensor::<f32>::zeros([1, 28, 28]))?.shape(), [1, 10].into());
