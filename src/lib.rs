@@ -138,6 +138,8 @@ pub mod constraints;
 pub mod data;
 mod error;
 mod formats;
+#[cfg(fuzzing)]
+pub use formats::fuzzing;
 pub mod gradcheck;
 pub mod initializers;
 pub mod kernels;

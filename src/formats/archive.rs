@@ -122,7 +122,8 @@ impl Archive {
         let strings = json.into_iter().map(string).collect::<Result<_, _>>()?;
         let archive = Archive { strings, arrays };
         let (found, expected) = (checksum.unwrap_or_default(), archive.checksum());
-        if found != expected.as_str() {
+        // A fuzzer would never find a file with the right one.
+        if found != expected.as_str() && !cfg!(fuzzing) {
             let found = shortened(&found);
             return Err(format!("it is damaged: its checksum is {expected}, and should be {found}"));
         }

@@ -2,6 +2,8 @@
 
 pub(crate) mod archive;
 mod by_name;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(any(feature = "torch", feature = "numpy"))]
 mod dtype;
 #[cfg(any(feature = "keras", feature = "torch", feature = "numpy"))]

@@ -49,7 +49,7 @@ impl<T: Scalar> Model<T> {
     /// has changed.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let params = weights(self, &read(path)?).map_err(|message| Error::format(path, message))?;
+        let params = of_file(self, &read(path)?).map_err(|message| Error::format(path, message))?;
         self.set_params(&params);
         Ok(())
     }
@@ -63,7 +63,7 @@ pub(crate) fn add_weights<T: Scalar>(model: &Model<T>, archive: &mut Archive) {
 }
 
 /// The weights in a file as [`Model::params`], if it has those of the model and no others.
-fn weights<T: Scalar>(model: &Model<T>, bytes: &[u8]) -> Result<Vec<T>, String> {
+pub(super) fn of_file<T: Scalar>(model: &Model<T>, bytes: &[u8]) -> Result<Vec<T>, String> {
     #[cfg(feature = "keras")]
     if keras::is(bytes) {
         return keras::weights(model, bytes).map_err(|message| format!("{message}; no weight was changed"));

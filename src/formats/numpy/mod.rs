@@ -1,8 +1,8 @@
 //! Files of NumPy: [`Tensor::read_npy`], [`Tensor::write_npy`], and [`Npz`].
 
 mod element;
-mod npy;
-mod npz;
+pub(super) mod npy;
+pub(super) mod npz;
 
 use std::{io::Write, path::Path};
 

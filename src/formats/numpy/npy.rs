@@ -17,7 +17,7 @@ use crate::{
 
 /// An array whose elements are where they are in the file, all of them.
 #[derive(Debug, PartialEq)]
-pub(super) struct Npy<'a> {
+pub(in super::super) struct Npy<'a> {
     shape: Shape,
     /// How the file calls the type.
     descr: &'a str,

@@ -115,7 +115,7 @@ impl Npz {
 }
 
 /// The arrays of a zip, each as a npy file.
-fn parse(file: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
+pub(in super::super) fn parse(file: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let entries = Entries::parse(file)?;
     let (base, times) = UNPACKED;
     let mut left = base + times * file.len() as u64;

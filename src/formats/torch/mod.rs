@@ -79,10 +79,18 @@ impl<T: Scalar> Model<T> {
     pub fn load_torch_with(&mut self, path: impl AsRef<Path>, mapping: &TorchMapping) -> Result<TorchReport> {
         let path = path.as_ref();
         let bytes = super::read(path)?;
-        let read = StateDict::parse(&bytes, mapping.within.as_deref()).and_then(|file| mapping.apply(self, &file));
-        let (params, report) =
-            read.map_err(|message| Error::format(path, format!("{message}; no weight was changed")))?;
+        let (params, report) = weights(self, &bytes, mapping)
+            .map_err(|message| Error::format(path, format!("{message}; no weight was changed")))?;
         self.set_params(&params);
         Ok(report)
     }
+}
+
+/// The weights of the model, as [`Model::params`], in a file.
+pub(super) fn weights<T: Scalar>(
+    model: &Model<T>,
+    bytes: &[u8],
+    mapping: &TorchMapping,
+) -> Result<(Vec<T>, TorchReport), String> {
+    mapping.apply(model, &StateDict::parse(bytes, mapping.within.as_deref())?)
 }
