@@ -1,7 +1,10 @@
 //! [`Entries`]: the files in a zip.
 
-use std::{borrow::Cow, io::Read};
-use std::{collections::BTreeMap, io::Cursor};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    io::{Cursor, Read},
+};
 
 use flate2::read::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
