@@ -7,6 +7,7 @@ Images are written as cornu has them, channels last.
 """
 
 import argparse
+import copy
 import pathlib
 
 import numpy as np
@@ -90,17 +91,30 @@ def channels_last(x):
     return x.movedim(1, -1).contiguous() if x.dim() == 4 else x
 
 
-def write(name, model, x):
+def write(name, model, x, **others):
     with torch.no_grad():
         y = model(x)
-    np.savez_compressed(FIXTURES / f"{name}.npz", x=channels_last(x).numpy(), y=channels_last(y).numpy())
+    np.savez_compressed(FIXTURES / f"{name}.npz", x=channels_last(x).numpy(), y=channels_last(y).numpy(), **others)
     torch.save(model.state_dict(), FIXTURES / f"{name}.pt")
+
+
+def trained(model, x, labels):
+    """The loss before each of 100 steps, in double precision: in single, the last digits grow to 1e-4 in them."""
+    optimizer, losses = torch.optim.SGD(model.parameters(), 0.05), []
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model[:-1](x), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return np.array(losses)
 
 
 def fixtures():
     FIXTURES.mkdir(parents=True, exist_ok=True)
     model = drawn(reference(4, 6, 150))
-    write("reference", model, torch.rand(4, 1, 28, 28).mul(255).round().div(255))
+    x, labels = torch.rand(4, 1, 28, 28).mul(255).round().div(255), torch.tensor([3, 1, 4, 1])
+    write("reference", model, x, labels=labels.numpy(), losses=trained(copy.deepcopy(model).double(), x.double(), labels))
     state = model.state_dict()
     safetensors.torch.save_file(state, FIXTURES / "reference.safetensors")
     torch.save(state, FIXTURES / "protocol4.pt", pickle_protocol=4)

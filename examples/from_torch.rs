@@ -29,7 +29,7 @@ fn main() -> cornu::Result<()> {
         .add(Flatten::new())
         .add(Dense::new(10).activation(Activation::Softmax))
         .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])?;
-    print!("{}", model.load_torch(arguments.weights)?);
+    println!("{}", model.load_torch(arguments.weights)?);
 
     let (_, test) = datasets::mnist::load()?;
     let images = test.images.scaled(1.0 / 255.0);

@@ -125,6 +125,7 @@
 //! - `download`: data sets that are not on this machine are fetched, and their SHA-256 checked.
 //! - `torch`: [`Model::load_torch`] takes weights from files of PyTorch.
 //! - `numpy`: tensors and labels in files of NumPy, npy and npz.
+//! - `onnx`: [`Model::save`] writes ONNX, and [`load_model`] reads it.
 //! - `plot`: all pictures of [`plot`]; without it, only that of a model's layers.
 #![warn(missing_docs)]
 

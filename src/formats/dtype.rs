@@ -1,5 +1,7 @@
 //! [`Dtype`]: the type of the numbers in a file.
 
+use super::archive::half;
+
 /// The type of the numbers in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dtype {
@@ -53,7 +55,7 @@ impl Dtype {
             Dtype::I16 => Number::Whole(i16::from_le_bytes(first(bytes)).into()),
             Dtype::I32 => Number::Whole(i32::from_le_bytes(first(bytes)).into()),
             Dtype::I64 => Number::Whole(i64::from_le_bytes(first(bytes)).into()),
-            Dtype::F16 => Number::Real(half(u16::from_le_bytes(first(bytes)))),
+            Dtype::F16 => Number::Real(half(u16::from_le_bytes(first(bytes))).into()),
             #[cfg(feature = "torch")]
             Dtype::BF16 => Number::Real(f32::from_bits(u32::from(u16::from_le_bytes(first(bytes))) << 16).into()),
             Dtype::F32 => Number::Real(f32::from_le_bytes(first(bytes)).into()),
@@ -76,37 +78,13 @@ fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
     *bytes.first_chunk().expect("the bytes of a number")
 }
 
-/// The number of IEEE 754's binary16.
-fn half(bits: u16) -> f64 {
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
-    let size = match exponent {
-        0 => fraction * 2_f64.powi(-24),
-        0x1f if fraction == 0.0 => f64::INFINITY,
-        0x1f => f64::NAN,
-        _ => (1.0 + fraction / 1024.0) * 2_f64.powi(exponent - 15),
-    };
-    if bits >> 15 == 1 { -size } else { size }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_of_two_bytes() {
-        for (bits, value) in [
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x7bff, 65504.0),
-            (0x0001, 2_f64.powi(-24)),
-            (0x03ff, 1023.0 / 1024.0 * 2_f64.powi(-14)),
-            (0x0400, 2_f64.powi(-14)),
-            (0x3555, 0.333251953125),
-            (0xfc00, f64::NEG_INFINITY),
-        ] {
-            assert_eq!(half(bits), value, "{bits:x}");
-        }
-        assert!(half(0x7e00).is_nan() && half(0x8000).is_sign_negative());
+        assert_eq!(Dtype::F16.number(&[0x55, 0x35, 0xff]), Number::Real(0.333251953125));
         #[cfg(feature = "torch")]
         assert_eq!(Dtype::BF16.number(&[0x80, 0x3f, 0xff]), Number::Real(1.0));
     }

@@ -1,10 +1,10 @@
 //! [`Entries`]: the files in a zip.
 
-#[cfg(feature = "numpy")]
+#[cfg(any(feature = "keras", feature = "numpy"))]
 use std::{borrow::Cow, io::Read};
 use std::{collections::BTreeMap, io::Cursor};
 
-#[cfg(feature = "numpy")]
+#[cfg(any(feature = "keras", feature = "numpy"))]
 use flate2::read::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
@@ -40,11 +40,12 @@ impl<'a> Entries<'a> {
             let range = start.zip(len).and_then(|(start, len)| Some(start..start.checked_add(len)?));
             let bytes = range.and_then(|range| zip.get(range));
             let bytes = bytes.ok_or_else(|| format!("{name} goes beyond the end of the file"))?;
-            if !deflated && bytes.len() as u64 != file.size() {
-                return Err(format!("{name} has {} bytes, and should have {}", bytes.len(), file.size()));
+            let entry = Entry { bytes, len: file.size(), crc: file.crc32(), deflated };
+            if !deflated && bytes.len() as u64 != entry.len {
+                return Err(format!("{name} has {} bytes, and should have {}", bytes.len(), entry.len));
             }
             packed += bytes.len();
-            entries.insert(name, Entry { bytes, len: file.size(), crc: file.crc32(), deflated });
+            entries.insert(name, entry);
         }
         // Else a small file could ask for the same bytes again and again.
         if packed > zip.len() || archive.has_duplicate_names() {
@@ -69,7 +70,7 @@ impl<'a> Entries<'a> {
     }
 
     /// The bytes of a file, of which there may be `limit`.
-    #[cfg(feature = "numpy")]
+    #[cfg(any(feature = "keras", feature = "numpy"))]
     pub fn unpacked(&self, name: &str, limit: u64) -> Result<Cow<'a, [u8]>, String> {
         let entry = self.entry(name)?;
         let bytes = entry.unpack(limit).map_err(|message| format!("{name} {message}"))?;
@@ -91,7 +92,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    #[cfg(feature = "numpy")]
+    #[cfg(any(feature = "keras", feature = "numpy"))]
     fn unpack(&self, limit: u64) -> Result<Cow<'a, [u8]>, String> {
         if self.len > limit {
             return Err(format!("has {} bytes, and may have {limit}", self.len));
@@ -181,7 +182,7 @@ mod tests {
         assert!(error(&other).contains("expected stored or deflated files"), "{}", error(&other));
     }
 
-    #[cfg(feature = "numpy")]
+    #[cfg(any(feature = "keras", feature = "numpy"))]
     #[test]
     fn what_is_unpacked_is_bounded() {
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());

@@ -17,7 +17,9 @@ pub(super) fn bytes<T: Scalar>(model: &Model<T>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     weights::add_weights(model, &mut archive);
     archive.strings.insert(ARCHITECTURE.into(), model.architecture()?.to_string());
-    let compile_config = model.compile_config().map_err(refuse)?;
+    let compile_config = model.compile_config();
+    let compile_config =
+        compile_config.map_err(|message| refuse(format!("{message}; save_weights needs no arguments")))?;
     if !compile_config.is_null() {
         archive.strings.insert(COMPILE_CONFIG.into(), compile_config.to_string());
         optimizer_state::add(model.optimizer_state()?, &mut archive).map_err(refuse)?;

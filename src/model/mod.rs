@@ -39,6 +39,8 @@ pub use layer_info::LayerRef;
 pub use options::Fit;
 pub(crate) use sequential::DynConfig;
 pub use sequential::Sequential;
+#[cfg(feature = "keras")]
+pub(crate) use sequential::snake_case;
 
 use self::{
     compiled::Compiled,
@@ -231,6 +233,12 @@ impl<T: Scalar> Model<T> {
     /// Whether it is known how the model is trained.
     pub(crate) fn is_compiled(&self) -> bool {
         self.compiled.is_some()
+    }
+
+    /// Keras's name of the optimizer, if there is one.
+    #[cfg(feature = "keras")]
+    pub(crate) fn optimizer_name(&self) -> Option<&'static str> {
+        self.compiled.as_ref().map(|compiled| compiled.optimizer.name())
     }
 
     fn weight(&self, info: &ParamInfo) -> Tensor<T> {

@@ -8,10 +8,16 @@ mod errors;
 mod files;
 mod gradients;
 mod interrupted;
+#[cfg(feature = "keras")]
+mod keras;
+#[cfg(feature = "keras")]
+mod keras_hostile;
 mod metrics;
 mod model;
 #[cfg(feature = "numpy")]
 mod numpy;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod optimizers;
 #[cfg(feature = "plot")]
 mod plot;

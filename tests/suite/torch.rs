@@ -121,6 +121,22 @@ fn sequences() {
 }
 
 #[test]
+fn training_goes_on_as_in_pytorch() {
+    let npz = Npz::read(fixture("reference.npz")).unwrap();
+    let (x, labels): (Tensor<f64>, _) = (npz.get("x").unwrap(), npz.get_labels("labels").unwrap());
+    let mut model = Sequential::from(&reference()).build_as::<f64>().unwrap();
+    model.load_torch(fixture("reference.pt")).unwrap();
+    model.compile(SGD::new(0.05), SparseCategoricalCrossentropy::default(), []).unwrap();
+    let fit = Fit::new().epochs(100).batch_size(4).shuffle(false).verbose(0);
+    let losses = model.fit(&x, &labels, fit).unwrap().get("loss").unwrap();
+    let expected: Tensor<f64> = npz.get("losses").unwrap();
+    assert!(losses.len() == 100 && losses[99] < 0.1 * losses[0], "{losses:?}");
+    for (step, (loss, expected)) in losses.iter().zip(expected.data()).enumerate() {
+        assert!((loss - expected).abs() < 1e-9, "step {step}: {loss} instead of {expected}");
+    }
+}
+
+#[test]
 fn views_and_other_numbers() {
     for file in
         ["views.pt", "strides.pt", "parameters.pt", "float16.pt", "bfloat16.pt", "float64.pt", "no_checksums.pt"]
@@ -169,6 +185,7 @@ fn a_part_of_a_model() {
     let mapping = TorchMapping::new().ignore("7").keep("dense");
     let report = model.load_torch_with(fixture("reference.pt"), &mapping).unwrap();
     assert_eq!(report.ignored, ["7.weight", "7.bias"]);
+    assert_eq!(report.kept, ["dense/kernel", "dense/bias"]);
     assert_eq!(model.get_layer("dense").unwrap().get_weights(), head);
 
     let mut whole = reference();

@@ -4,7 +4,7 @@ mod element;
 mod npy;
 mod npz;
 
-use std::{fs, io::Write, path::Path};
+use std::{io::Write, path::Path};
 
 use self::npy::Npy;
 pub use self::{element::Element, npz::Npz};
@@ -64,8 +64,7 @@ impl Labels {
 }
 
 fn read<A>(path: &Path, array: impl FnOnce(Npy) -> Result<A, String>) -> Result<A> {
-    let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
-    Npy::parse(&bytes).and_then(array).map_err(|message| Error::format(path, message))
+    Npy::parse(&super::read(path)?).and_then(array).map_err(|message| Error::format(path, message))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

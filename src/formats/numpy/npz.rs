@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -10,7 +9,7 @@ use std::{
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{Element, npy, npy::Npy};
-use crate::{Error, Labels, Result, Tensor, atomic, formats::entries::Entries};
+use crate::{Error, Labels, Result, Tensor, atomic, formats, formats::entries::Entries};
 
 /// Named arrays in one file, as `numpy.savez` and `numpy.savez_compressed` write them.
 ///
@@ -81,8 +80,7 @@ impl Npz {
     /// writes arrays that are not compressed.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
-        let arrays = parse(&bytes).map_err(|message| Error::format(path, message))?;
+        let arrays = parse(&formats::read(path)?).map_err(|message| Error::format(path, message))?;
         Ok(Npz { arrays, name: path.to_owned() })
     }
 

@@ -1,6 +1,6 @@
 //! [`TorchMapping`]: which tensors of a file go into which layers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -99,6 +99,9 @@ impl TorchMapping {
                 });
             }
         }
+        let assigned: HashSet<_> = report.assigned.iter().map(|row| &row.weight).collect();
+        let names = model.layout().infos().iter().map(|info| &info.name);
+        report.kept = names.filter(|name| !assigned.contains(name)).cloned().collect();
         report.notes = layers.iter().filter_map(note).collect();
         Ok((params, report))
     }

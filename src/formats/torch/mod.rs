@@ -6,7 +6,7 @@ mod pickle;
 mod report;
 mod state_dict;
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use self::state_dict::StateDict;
 pub use self::{
@@ -54,7 +54,7 @@ impl<T: Scalar> Model<T> {
     /// weights of the layers next to them.
     ///
     /// What is no weight must be the same in both. Where their defaults differ: the `epsilon` of `BatchNormalization` and
-    /// `LayerNormalization` is 1e-3, PyTorch's 1e-5; where a convolution has strides, `padding=1` of PyTorch is a
+    /// `LayerNormalization` is 1e-3, PyTorch's 1e-5, and to go on training, PyTorch's `momentum` of 0.1 is one of 0.9; where a convolution has strides, `padding=1` of PyTorch is a
     /// [`ZeroPadding2D`](crate::layers::ZeroPadding2D) before it and not [`Padding::Same`](crate::layers::Padding::Same).
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl<T: Scalar> Model<T> {
     /// As [`load_torch`](Model::load_torch), and when there is no module or layer of a name in `mapping`.
     pub fn load_torch_with(&mut self, path: impl AsRef<Path>, mapping: &TorchMapping) -> Result<TorchReport> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|error| Error::io(path, error))?;
+        let bytes = super::read(path)?;
         let read = StateDict::parse(&bytes, mapping.within.as_deref()).and_then(|file| mapping.apply(self, &file));
         let (params, report) =
             read.map_err(|message| Error::format(path, format!("{message}; no weight was changed")))?;

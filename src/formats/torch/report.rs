@@ -6,11 +6,14 @@ use crate::Shape;
 
 /// Which tensor of a file of PyTorch went into which weight. It prints as a table.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct TorchReport {
     /// The weights that were replaced, in their order.
     pub assigned: Vec<Assigned>,
     /// The tensors that no weight was made of.
     pub ignored: Vec<String>,
+    /// The weights of the model that are as they were.
+    pub kept: Vec<String>,
     /// What is worth a look.
     pub notes: Vec<String>,
 }
@@ -43,14 +46,12 @@ impl fmt::Display for TorchReport {
             })
             .collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths = [width(0), width(1), width(2)];
-        for [tensor, from, weight, to] in &rows {
-            let [a, b, c] = widths;
-            writeln!(f, "{tensor:<a$}  {from:<b$}  ->  {weight:<c$}  {to}")?;
-        }
-        for name in &self.ignored {
-            writeln!(f, "{name}  ignored")?;
-        }
-        self.notes.iter().try_for_each(|note| writeln!(f, "note: {note}"))
+        let [a, b, c] = [width(0), width(1), width(2)];
+        let rows =
+            rows.iter().map(|[tensor, from, weight, to]| format!("{tensor:<a$}  {from:<b$}  ->  {weight:<c$}  {to}"));
+        let ignored = self.ignored.iter().map(|name| format!("ignored {name}"));
+        let kept = self.kept.iter().map(|name| format!("kept {name}"));
+        let notes = self.notes.iter().map(|note| format!("note: {note}"));
+        f.write_str(&rows.chain(ignored).chain(kept).chain(notes).collect::<Vec<_>>().join("\n"))
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use safetensors::{SafeTensors, tensor::TensorView};
+use safetensors::tensor::TensorInfo;
 
 use super::pickle::{Pickle, Value};
 use crate::{
     MAX_RANK, Scalar,
-    formats::{dtype::Dtype, entries::Entries},
+    formats::{archive::header, dtype::Dtype, entries::Entries},
 };
 
 /// The tensors of a file of PyTorch, where they lie: none is copied before it is read.
@@ -37,8 +37,8 @@ const MAX_TENSORS: usize = 1 << 16;
 /// The longest name of a tensor, with those of the dicts that it is in.
 const MAX_NAME: usize = 256;
 
-/// The most bytes of a pickle, and of a header of safetensors; a tensor takes about a hundred.
-const MAX_HEADER: usize = 16 << 20;
+/// The most bytes of a pickle, in which a tensor takes about a hundred.
+const MAX_PICKLE: usize = 16 << 20;
 
 /// What files of a training call the weights among other things.
 const USUAL: [&str; 6] = ["state_dict", "model_state_dict", "model", "net", "network", "weights"];
@@ -123,8 +123,8 @@ fn of_zip(file: &[u8]) -> Result<Vec<Tensor<'_>>, String> {
         return Err(format!("its byteorder is {}, expected little; write it on another machine", order.escape_ascii()));
     }
     let bytes = entries.stored(pickle)?;
-    if bytes.len() > MAX_HEADER {
-        return Err(format!("{pickle} has {} bytes, and may have {MAX_HEADER}", bytes.len()));
+    if bytes.len() > MAX_PICKLE {
+        return Err(format!("{pickle} has {} bytes, and may have {MAX_PICKLE}", bytes.len()));
     }
     let (pickle_values, root) = Pickle::parse(bytes).map_err(|message| format!("{pickle}, {message}"))?;
     let mut read = HashMap::new();
@@ -252,20 +252,20 @@ fn dict_of_weights(tensors: &[Tensor]) -> Result<String, String> {
 
 /// The tensors of a file of safetensors, in the order of their names, where 10 comes after 9.
 fn of_safetensors(file: &[u8]) -> Result<Vec<Tensor<'_>>, String> {
-    let broken = |error| format!("not a whole file in the format safetensors: {error}");
-    let header = file.first_chunk().map(|&length| u64::from_le_bytes(length));
-    if let Some(length) = header.filter(|&length| length > MAX_HEADER as u64) {
-        return Err(format!("its header says it has {length} bytes, and may have {MAX_HEADER}"));
-    }
-    let file = SafeTensors::deserialize(file).map_err(broken)?;
-    let mut tensors = file.iter().map(of_view).collect::<Result<Vec<_>, _>>()?;
+    let (start, header) = header(file)?;
+    let infos = header.tensors();
+    let tensor = |(name, info): (&String, &&TensorInfo)| {
+        let (begin, end) = info.data_offsets;
+        of_info(name, info, &file[start..][begin..end])
+    };
+    let mut tensors = infos.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
     tensors.sort_by_cached_key(|tensor| natural(&tensor.name));
     Ok(tensors)
 }
 
-fn of_view<'a>((name, view): (&str, TensorView<'a>)) -> Result<Tensor<'a>, String> {
+fn of_info<'a>(name: &str, info: &TensorInfo, bytes: &'a [u8]) -> Result<Tensor<'a>, String> {
     use safetensors::Dtype as Other;
-    let dtype = match view.dtype() {
+    let dtype = match info.dtype {
         Other::BOOL => Dtype::Bool,
         Other::U8 => Dtype::U8,
         Other::U16 => Dtype::U16,
@@ -281,7 +281,7 @@ fn of_view<'a>((name, view): (&str, TensorView<'a>)) -> Result<Tensor<'a>, Strin
         Other::F64 => Dtype::F64,
         other => return Err(format!("{name} has numbers of type {other:?}, which are not read")),
     };
-    let shape = view.shape().to_vec();
+    let shape = info.shape.clone();
     if shape.len() > MAX_RANK {
         return Err(format!("{name} has {} dimensions, and may have {MAX_RANK}", shape.len()));
     }
@@ -289,7 +289,7 @@ fn of_view<'a>((name, view): (&str, TensorView<'a>)) -> Result<Tensor<'a>, Strin
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = shape[axis].saturating_mul(strides[axis]);
     }
-    Ok(Tensor { name: name.to_owned(), dict: 0, shape, dtype, bytes: view.data(), strides })
+    Ok(Tensor { name: name.to_owned(), dict: 0, shape, dtype, bytes, strides })
 }
 
 /// A key by which names are sorted: part by part, numbers in them counted as such.
