@@ -12,8 +12,8 @@ impl<T: Scalar> Model<T> {
     /// use cornu::prelude::*;
     ///
     /// let model = Sequential::new([2, 2, 1]).add(Flatten::new()).add(Dense::new(10).activation(Activation::Softmax)).build()?;
-    /// let x = model.image_input()?.decode(b"P5 2 2 255\n\x00\x33\x66\xff")?;
-    /// assert_eq!(x.data(), [0.0, 0.2, 0.4, 1.0]);
+    /// let x: Tensor = model.image_input()?.decode(b"P5 2 2 255\n\x00\xff\xff\x00")?;
+    /// assert_eq!(x.data(), [0.0, 1.0, 1.0, 0.0]);
     /// let class = model.predict_classes(&x)?.get(0);
     /// # Ok::<(), cornu::Error>(())
     /// ```

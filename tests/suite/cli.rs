@@ -69,9 +69,11 @@ fn summary_is_the_models() {
 #[test]
 fn convert_writes_the_same_model() {
     let folder = folder();
-    assert_eq!(printed(&folder, &["convert", "light.safetensors", "again.safetensors"]), "");
     let predict = |model| printed(&folder, &["predict", "--json", model, "images/0/gray.pgm"]);
-    assert_eq!(predict("again.safetensors"), predict("light.safetensors"));
+    for to in ["again.safetensors", "light.keras", "light.onnx"] {
+        assert_eq!(printed(&folder, &["convert", "light.safetensors", to]), "");
+        assert_eq!(predict(to), predict("light.safetensors"), "{to}");
+    }
     let error = fails(&folder, &["convert", "light.safetensors", "light.doc"], 1);
     assert!(error.starts_with("error: ") && error.contains("light.doc"), "{error}");
     assert!(!folder.path().join("light.doc").exists());
