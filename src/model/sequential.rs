@@ -149,10 +149,7 @@ impl Sequential {
     #[allow(dead_code, reason = "the readers of formats call it")]
     /// Builds the layers with weights that `params` gives, as [`Model::params`] has them, for what the layers have declared. No memory
     /// is taken for the weights before, so a file can be asked first whether it has them.
-    pub(crate) fn build_with<T: Scalar>(
-        self,
-        params: impl FnOnce(&ParamLayout) -> Result<Vec<T>>,
-    ) -> Result<Model<T>> {
+    pub(crate) fn build_with<T: Scalar>(self, params: impl FnOnce(&ParamLayout) -> Result<Vec<T>>) -> Result<Model<T>> {
         let plan = self.plan()?;
         let params = params(&plan.layout)?;
         assert_eq!(params.len(), plan.layout.len(), "a number for each weight");
