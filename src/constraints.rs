@@ -121,15 +121,6 @@ impl config::Object for Constraint {
         }
     }
 
-    fn of_class(class: &str) -> Option<Self> {
-        Some(match class {
-            "NonNeg" | "non_neg" => Constraint::non_neg(),
-            "MaxNorm" | "max_norm" => Constraint::max_norm(2.0),
-            "UnitNorm" | "unit_norm" => Constraint::unit_norm(),
-            _ => return None,
-        })
-    }
-
     fn arguments(&mut self, arguments: &mut Arguments) {
         if let Kind::MaxNorm(max_value) = &mut self.kind {
             arguments.argument("max_value", max_value);
@@ -137,6 +128,17 @@ impl config::Object for Constraint {
         if self.kind != Kind::NonNeg {
             arguments.argument("axis", &mut self.axes);
         }
+    }
+}
+
+impl config::OfClass for Constraint {
+    fn of_class(class: &str) -> Option<Self> {
+        Some(match class {
+            "NonNeg" | "non_neg" => Constraint::non_neg(),
+            "MaxNorm" | "max_norm" => Constraint::max_norm(2.0),
+            "UnitNorm" | "unit_norm" => Constraint::unit_norm(),
+            _ => return None,
+        })
     }
 }
 

@@ -181,6 +181,20 @@ impl config::Object for Initializer {
         }
     }
 
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        match self {
+            Initializer::Constant(value) => arguments.argument("value", value),
+            Initializer::RandomNormal { mean, stddev } | Initializer::TruncatedNormal { mean, stddev } => {
+                arguments.argument("mean", mean).argument("stddev", stddev)
+            }
+            Initializer::RandomUniform { min, max } => arguments.argument("minval", min).argument("maxval", max),
+            _ => arguments,
+        }
+        .ignored("seed");
+    }
+}
+
+impl config::OfClass for Initializer {
     fn of_class(class: &str) -> Option<Self> {
         Some(match class {
             "Zeros" | "zeros" => Initializer::Zeros,
@@ -197,18 +211,6 @@ impl config::Object for Initializer {
             "LecunNormal" | "lecun_normal" => Initializer::LecunNormal,
             _ => return None,
         })
-    }
-
-    fn arguments(&mut self, arguments: &mut Arguments) {
-        match self {
-            Initializer::Constant(value) => arguments.argument("value", value),
-            Initializer::RandomNormal { mean, stddev } | Initializer::TruncatedNormal { mean, stddev } => {
-                arguments.argument("mean", mean).argument("stddev", stddev)
-            }
-            Initializer::RandomUniform { min, max } => arguments.argument("minval", min).argument("maxval", max),
-            _ => arguments,
-        }
-        .ignored("seed");
     }
 }
 

@@ -153,6 +153,7 @@ pub use activations::Activation;
 pub use constraints::Constraint;
 pub use data::datasets;
 pub use error::{Error, Result};
+pub use formats::{LoadReport, load_model, load_model_with};
 pub use initializers::Initializer;
 pub use labels::Labels;
 pub use metrics::Metric;

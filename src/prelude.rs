@@ -22,6 +22,7 @@ pub use crate::{
         RandomFlip, RandomRotation, RandomTranslation, RandomZoom, Rescaling, Reshape, SeparableConv2D,
         SpatialDropout2D, UpSampling2D, ZeroPadding2D,
     },
+    load_model,
     losses::{
         BinaryCrossentropy, CategoricalCrossentropy, Huber, MeanAbsoluteError, MeanSquaredError,
         SparseCategoricalCrossentropy,

@@ -72,6 +72,12 @@ impl config::Object for Regularizer {
         "L1L2"
     }
 
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("l1", &mut self.l1).argument("l2", &mut self.l2);
+    }
+}
+
+impl config::OfClass for Regularizer {
     fn of_class(class: &str) -> Option<Self> {
         Some(match class {
             "L1" | "l1" => Regularizer::l1(0.01),
@@ -79,10 +85,6 @@ impl config::Object for Regularizer {
             "L1L2" | "l1_l2" => Regularizer::l1_l2(0.0, 0.0),
             _ => return None,
         })
-    }
-
-    fn arguments(&mut self, arguments: &mut Arguments) {
-        arguments.argument("l1", &mut self.l1).argument("l2", &mut self.l2);
     }
 }
 

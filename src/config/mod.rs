@@ -4,6 +4,7 @@
 //! their names in Keras. The same function writes a configuration and reads one, so the two cannot differ.
 
 mod argument;
+mod known;
 mod object;
 mod registry;
 
@@ -13,8 +14,10 @@ use crate::params::WeightSpec;
 
 pub use argument::Argument;
 pub(crate) use argument::{choice, named};
-pub(crate) use object::{Object, class_of, parse, write};
+pub(crate) use known::{Known, letters};
+pub(crate) use object::{Object, OfClass, class_of, parse, read, to_json, write};
 pub use registry::Registry;
+pub(crate) use registry::optimizer_to_json;
 
 /// The arguments of a configuration, which are being written or read.
 ///

@@ -12,11 +12,31 @@ pub(crate) trait Object: Clone {
     /// Keras's name of the class: `"HeNormal"`.
     fn class_name(&self) -> &'static str;
 
-    /// One of the class, with Keras's defaults; `None` when there is no such class here.
-    fn of_class(class: &str) -> Option<Self>;
-
     /// The arguments, by their names in Keras.
     fn arguments(&mut self, arguments: &mut Arguments);
+}
+
+/// An object of one of the classes that there are here.
+pub(crate) trait OfClass: Object {
+    /// One of the class, with Keras's defaults; `None` when there is no such class here.
+    fn of_class(class: &str) -> Option<Self>;
+}
+
+/// The object as Keras writes it.
+pub(crate) fn to_json<O: Object>(object: &O) -> Result<Value, String> {
+    let mut arguments = Arguments::default();
+    object.clone().arguments(&mut arguments);
+    let config = arguments.written().map_err(|message| format!("{}: {message}", object.class_name()))?;
+    Ok(write(O::MODULE, object.class_name(), config))
+}
+
+/// The object with the arguments of a configuration.
+pub(crate) fn read<O: Object>(mut object: O, config: Map<String, Value>) -> Result<O, String> {
+    let class = object.class_name();
+    let mut arguments = Arguments::reading(config);
+    object.arguments(&mut arguments);
+    arguments.finish().map_err(|message| format!("{class}: {message}"))?;
+    Ok(object)
 }
 
 /// The object of Keras's for a class and its configuration.
@@ -31,6 +51,8 @@ pub(crate) fn parse(json: &Value) -> Result<(&str, Map<String, Value>), String> 
     match json.get("config") {
         None | Some(Value::Null) => Ok((class, Map::new())),
         Some(Value::Object(config)) => Ok((class, config.clone())),
+        // Keras's functions have names, too.
+        Some(Value::String(name)) if class == "function" => Ok((name, Map::new())),
         Some(other) => Err(format!("{class}: expected a config that is an object, got {}", shortened(other))),
     }
 }
@@ -41,19 +63,13 @@ pub(crate) fn class_of(json: &Value) -> Result<&str, String> {
     class.ok_or_else(|| format!("expected an object with a class_name, got {}", shortened(json)))
 }
 
-impl<O: Object> super::Argument for O {
+impl<O: OfClass> super::Argument for O {
     fn to_json(&self) -> Value {
-        let mut arguments = Arguments::default();
-        self.clone().arguments(&mut arguments);
-        write(O::MODULE, self.class_name(), arguments.written().expect("such objects can be written"))
+        to_json(self).expect("such objects can be written")
     }
 
     fn from_json(json: &Value) -> Result<Self, String> {
         let (class, config) = parse(json)?;
-        let mut object = O::of_class(class).ok_or_else(|| format!("{} has no {class} here", O::MODULE))?;
-        let mut arguments = Arguments::reading(config);
-        object.arguments(&mut arguments);
-        arguments.finish().map_err(|message| format!("{class}: {message}"))?;
-        Ok(object)
+        read(O::of_class(class).ok_or_else(|| format!("{} has no {class} here", O::MODULE))?, config)
     }
 }

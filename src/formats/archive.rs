@@ -8,10 +8,10 @@ use std::{
     path::Path,
 };
 
-use safetensors::{Dtype, SafeTensors, View};
+use safetensors::{Dtype, SafeTensors, View, tensor::Metadata};
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, Scalar, Shape, atomic};
+use crate::{Error, Result, Scalar, Shape, atomic, config::shortened};
 
 /// Named arrays and strings. As a file they are in the format [safetensors](https://github.com/huggingface/safetensors): the strings, the
 /// version of their meaning and a checksum are JSON in its metadata, under the key `cornu`.
@@ -72,14 +72,18 @@ impl Array {
 impl Archive {
     /// Writes the file, of which nobody ever sees a half.
     pub fn write(&self, path: &Path) -> Result<()> {
+        let bytes = self.bytes().map_err(|message| Error::format(path, message))?;
+        atomic::replace(path, |file| file.write_all(&bytes))
+    }
+
+    /// The file.
+    pub fn bytes(&self) -> Result<Vec<u8>, String> {
         let mut json: Map<String, Value> =
             self.strings.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
         json.insert(VERSION.into(), CURRENT.into());
         json.insert(CHECKSUM.into(), self.checksum().into());
         let metadata = HashMap::from([(KEY.to_owned(), Value::from(json).to_string())]);
-        let bytes = safetensors::serialize(&self.arrays, Some(metadata))
-            .map_err(|error| Error::format(path, format!("cannot be written: {error}")))?;
-        atomic::replace(path, |file| file.write_all(&bytes))
+        safetensors::serialize(&self.arrays, Some(metadata)).map_err(|error| format!("it cannot be written: {error}"))
     }
 
     /// Reads what [`write`](Archive::write) wrote.
@@ -88,14 +92,10 @@ impl Archive {
         Archive::parse(&bytes).map_err(|message| Error::format(path, message))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let broken = |error| format!("not a whole file in the format safetensors: {error}");
-        let header = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
-        if let Some(length) = header.filter(|&length| length > MAX_HEADER) {
-            return Err(format!("its header says it has {length} bytes, and may have {MAX_HEADER}"));
-        }
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-        let json = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    /// The archive in the bytes of such a file.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let (start, header) = header(bytes)?;
+        let json = metadata(&header);
         let json = json.ok_or_else(|| format!("its metadata has no key \"{KEY}\", so cornu did not write it"))?;
         let mut json: Map<String, Value> =
             serde_json::from_str(json).map_err(|error| format!("its metadata \"{KEY}\": {error}"))?;
@@ -109,25 +109,64 @@ impl Archive {
         let checksum = json.remove(CHECKSUM);
         let string = |(key, value)| match value {
             Value::String(value) => Ok((key, value)),
-            other => Err(format!("its metadata \"{KEY}\": {key} must be a string, got {other}")),
+            other => Err(format!("its metadata \"{KEY}\": {key} must be a string, got {}", shortened(&other))),
         };
-        let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
-        let array = |(name, tensor): (&str, safetensors::tensor::TensorView)| match tensor.dtype() {
-            dtype @ (Dtype::F32 | Dtype::F64) => {
-                let array = Array { shape: tensor.shape().to_vec(), dtype, bytes: tensor.data().to_vec() };
-                Ok((name.to_owned(), array))
+        let mut arrays = BTreeMap::new();
+        for (name, info) in header.tensors() {
+            if !matches!(info.dtype, Dtype::F32 | Dtype::F64) {
+                return Err(format!("{name} has the type {:?}, expected F32 or F64", info.dtype));
             }
-            other => Err(format!("{name} has the type {other:?}, expected F32 or F64")),
-        };
-        let archive = Archive {
-            strings: json.into_iter().map(string).collect::<Result<_, _>>()?,
-            arrays: tensors.iter().map(array).collect::<Result<_, _>>()?,
-        };
+            let bytes = bytes[start..][info.data_offsets.0..info.data_offsets.1].to_vec();
+            arrays.insert(name, Array { shape: info.shape.clone(), dtype: info.dtype, bytes });
+        }
+        let strings = json.into_iter().map(string).collect::<Result<_, _>>()?;
+        let archive = Archive { strings, arrays };
         let (found, expected) = (checksum.unwrap_or_default(), archive.checksum());
         if found != expected.as_str() {
+            let found = shortened(&found);
             return Err(format!("it is damaged: its checksum is {expected}, and should be {found}"));
         }
         Ok(archive)
+    }
+
+    /// The archive in a file of safetensors that anyone wrote. Of another's than cornu's, the numbers of half precision are widened, the
+    /// strings are not read, and what is no array of floats is left out, with why.
+    pub fn parse_any(bytes: &[u8]) -> Result<(Self, Vec<(String, String)>), String> {
+        let (start, header) = header(bytes)?;
+        if metadata(&header).is_some() {
+            return Ok((Archive::parse(bytes)?, Vec::new()));
+        }
+        let (mut archive, mut others) = (Archive::default(), Vec::new());
+        for (name, info) in header.tensors() {
+            let bytes = &bytes[start..][info.data_offsets.0..info.data_offsets.1];
+            let widened = |widen: fn(u16) -> f32| {
+                let halves = bytes.as_chunks().0.iter().map(|&half| widen(u16::from_le_bytes(half)));
+                (Dtype::F32, halves.flat_map(f32::to_le_bytes).collect())
+            };
+            let (dtype, bytes) = match info.dtype {
+                Dtype::F32 | Dtype::F64 => (info.dtype, bytes.to_vec()),
+                Dtype::F16 => widened(half),
+                Dtype::BF16 => widened(|bits| f32::from_bits(u32::from(bits) << 16)),
+                other => {
+                    others.push((name, format!("it has the type {other:?}, expected F32, F64, F16 or BF16")));
+                    continue;
+                }
+            };
+            archive.arrays.insert(name, Array { shape: info.shape.clone(), dtype, bytes });
+        }
+        others.sort_unstable();
+        Ok((archive, others))
+    }
+
+    /// The array of this name.
+    pub fn array(&self, name: &str) -> Result<&Array, String> {
+        self.arrays.get(name).ok_or_else(|| format!("it lacks {name}"))
+    }
+
+    /// The string of this name as a number, which counting on cannot make overflow.
+    pub fn count(&self, name: &str) -> Result<u64, String> {
+        let count = self.strings.get(name).and_then(|text| text.parse().ok()).filter(|&count: &u64| count < 1 << 53);
+        count.ok_or_else(|| format!("{name} is not a number"))
     }
 
     /// CRC-32 of all that is held.
@@ -149,6 +188,35 @@ impl Archive {
         }
         format!("crc32:{:08x}", crc.finalize())
     }
+}
+
+/// Where the arrays begin, and what the header says of them. It has been checked: they lie side by side, each as long as its shape says, and end
+/// where the file does.
+fn header(bytes: &[u8]) -> Result<(usize, Metadata), String> {
+    let length = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
+    if let Some(length) = length.filter(|&length| length > MAX_HEADER) {
+        return Err(format!("its header says it has {length} bytes, and may have {MAX_HEADER}"));
+    }
+    let (length, header) = SafeTensors::read_metadata(bytes)
+        .map_err(|error| format!("not a whole file in the format safetensors: {error}"))?;
+    Ok((size_of::<u64>() + length, header))
+}
+
+/// What cornu has written beside the arrays.
+fn metadata(header: &Metadata) -> Option<&String> {
+    header.metadata().as_ref()?.get(KEY)
+}
+
+/// The number of half precision with these bits: a sign, five of the exponent, ten of the fraction.
+fn half(bits: u16) -> f32 {
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023) / 1024.0);
+    let size = match exponent {
+        0 => fraction * 2_f32.powi(-14),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1.0 + fraction) * 2_f32.powi(exponent - 15),
+    };
+    if bits >> 15 == 0 { size } else { -size }
 }
 
 impl View for &Array {
@@ -214,6 +282,28 @@ mod tests {
         for len in 0..bytes.len() {
             assert!(Archive::parse(&bytes[..len]).is_err(), "{len} bytes");
         }
+    }
+
+    #[test]
+    fn files_of_others_are_read_as_far_as_they_hold_floats() {
+        let tensor = |dtype, bytes: &[u8]| Array { shape: vec![2], dtype, bytes: bytes.to_vec() };
+        let arrays = BTreeMap::from([
+            // 1.5 and the smallest number; -2 and infinity.
+            ("half".to_owned(), tensor(Dtype::F16, &[0x00, 0x3e, 0x01, 0x00])),
+            ("brain".to_owned(), tensor(Dtype::BF16, &[0x00, 0xc0, 0x80, 0x7f])),
+            ("single".to_owned(), Array::vector(&[0.5_f32, 0.25])),
+            ("count".to_owned(), tensor(Dtype::I64, &[0; 16])),
+        ]);
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        let bytes = safetensors::serialize(&arrays, Some(metadata)).unwrap();
+        let (archive, others) = Archive::parse_any(&bytes).unwrap();
+        assert_eq!(archive.arrays["half"].values::<f64>(), [1.5, 2_f64.powi(-24)]);
+        assert_eq!(archive.arrays["brain"].values::<f32>(), [-2.0, f32::INFINITY]);
+        assert_eq!(archive.arrays["single"].values::<f32>(), [0.5, 0.25]);
+        assert_eq!(others, [("count".to_owned(), "it has the type I64, expected F32, F64, F16 or BF16".to_owned())]);
+        assert!(half(0x7e00).is_nan() && half(0xfc00) == f32::NEG_INFINITY && half(0xc400) == -4.0);
+        assert!(Archive::parse(&bytes).unwrap_err().contains("cornu did not write it"));
+        assert_eq!(Archive::parse_any(&super::Archive::bytes(&self::archive()).unwrap()).unwrap().0, self::archive());
     }
 
     #[test]

@@ -2,8 +2,14 @@
 
 use std::path::Path;
 
-use super::archive::{Archive, Array};
-use crate::{Error, Model, Result, Scalar};
+use super::{
+    archive::{Archive, Array},
+    native, optimizer_state, read,
+};
+use crate::{
+    Error, Model, Result, Scalar,
+    params::{ParamInfo, ParamLayout},
+};
 
 impl<T: Scalar> Model<T> {
     /// Writes all weights to a file in the format [safetensors](https://github.com/huggingface/safetensors), by their names in
@@ -30,16 +36,16 @@ impl<T: Scalar> Model<T> {
         archive.write(path.as_ref())
     }
 
-    /// Replaces all weights by those of a file that [`save_weights`](Model::save_weights) wrote. A file of `f64` is rounded for a
-    /// model of `f32`.
+    /// Replaces all weights by those of a file that [`save_weights`](Model::save_weights) or [`save`](Model::save) wrote, or another program
+    /// in the format safetensors, with the names and shapes of [`layout`](Model::layout). A file of `f64` is rounded for a model of `f32`.
+    /// Weights of some layers only: [`load_weights_by_name`](Model::load_weights_by_name).
     ///
     /// # Errors
     /// When the file cannot be read, is damaged, or its weights have not just the names and the shapes of the model's; then no weight
     /// has changed.
     pub fn load_weights(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let archive = Archive::read(path)?;
-        let params = weights(self, &archive).map_err(|message| Error::format(path, message))?;
+        let params = weights(self, &read(path)?).map_err(|message| Error::format(path, message))?;
         self.set_params(&params);
         Ok(())
     }
@@ -52,28 +58,42 @@ pub(crate) fn add_weights<T: Scalar>(model: &Model<T>, archive: &mut Archive) {
     }
 }
 
-/// The weights in the archive as [`Model::params`], if it has those of the model and no others.
-fn weights<T: Scalar>(model: &Model<T>, archive: &Archive) -> Result<Vec<T>, String> {
+/// The weights in a file as [`Model::params`], if it has those of the model and no others.
+fn weights<T: Scalar>(model: &Model<T>, bytes: &[u8]) -> Result<Vec<T>, String> {
+    let (mut archive, others) = Archive::parse_any(bytes)?;
+    if let Some((name, reason)) = others.first() {
+        return Err(format!("{name}: {reason}; no weight was changed"));
+    }
+    leave_weights(model.layout(), &mut archive);
     let infos = model.layout().infos();
     if let Some(name) = archive.arrays.keys().find(|name| infos.iter().all(|info| info.name != **name)) {
         return Err(format!("it holds {name}, which the model has not; no weight was changed"));
     }
-    model_weights(model, archive)
+    all(model.layout(), &archive).map_err(|message| format!("{message}; no weight was changed"))
 }
 
-/// The weights of the model in the archive, as [`Model::params`].
-pub(crate) fn model_weights<T: Scalar>(model: &Model<T>, archive: &Archive) -> Result<Vec<T>, String> {
-    let mut params = Vec::with_capacity(model.params().len());
-    for info in model.layout().infos() {
-        let array = archive.arrays.get(&info.name);
-        let array = array.ok_or_else(|| format!("it lacks {}; no weight was changed", info.name))?;
-        if array.shape != info.shape.dims() {
-            let (name, expected, got) = (&info.name, info.shape, &array.shape);
-            return Err(format!("{name}: expected shape {expected}, got {got:?}; no weight was changed"));
-        }
-        params.extend(array.values::<T>());
+/// Takes away what the file of a model holds besides its weights.
+pub(super) fn leave_weights(layout: &ParamLayout, archive: &mut Archive) {
+    if archive.strings.contains_key(native::ARCHITECTURE) {
+        let is_weight = |name: &str| layout.infos().iter().any(|info| info.name == name);
+        archive.arrays.retain(|name, _| !optimizer_state::holds(name) || is_weight(name));
     }
-    Ok(params)
+}
+
+/// All weights of a layout, one after the other.
+pub(crate) fn all<T: Scalar>(layout: &ParamLayout, archive: &Archive) -> Result<Vec<T>, String> {
+    for info in layout.infos() {
+        check_shape(info, archive.array(&info.name)?).map_err(|message| format!("{}: {message}", info.name))?;
+    }
+    Ok(layout.infos().iter().flat_map(|info| archive.arrays[&info.name].values::<T>()).collect())
+}
+
+/// Whether an array has the shape of a weight; if not, what it has.
+pub(super) fn check_shape(info: &ParamInfo, array: &Array) -> Result<(), String> {
+    if array.shape == info.shape.dims() {
+        return Ok(());
+    }
+    Err(format!("expected shape {}, got {:?}", info.shape, array.shape))
 }
 
 #[cfg(test)]

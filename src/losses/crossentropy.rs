@@ -1,5 +1,5 @@
 use super::{Loss, Target, TargetKind, mean};
-use crate::{Activation, Shape};
+use crate::{Activation, Shape, config::Arguments};
 
 /// `-ln p[label]`: the crossentropy of integer labels with the predicted probabilities `p`, as
 /// `keras.losses.SparseCategoricalCrossentropy`.
@@ -23,6 +23,13 @@ impl SparseCategoricalCrossentropy {
 impl Loss for SparseCategoricalCrossentropy {
     fn name(&self) -> &'static str {
         "sparse_categorical_crossentropy"
+    }
+    fn class_name(&self) -> &'static str {
+        "SparseCategoricalCrossentropy"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("from_logits", &mut self.from_logits);
     }
 
     fn target_kind(&self) -> TargetKind {
@@ -124,6 +131,16 @@ impl Loss for CategoricalCrossentropy {
     fn name(&self) -> &'static str {
         "categorical_crossentropy"
     }
+    fn class_name(&self) -> &'static str {
+        "CategoricalCrossentropy"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("from_logits", &mut self.from_logits)
+            .argument("label_smoothing", &mut self.label_smoothing)
+            .fixed("axis", -1);
+    }
 
     fn check(&self, output: Shape) -> Result<(), String> {
         check_smoothing(self.label_smoothing)?;
@@ -178,6 +195,16 @@ impl BinaryCrossentropy {
 impl Loss for BinaryCrossentropy {
     fn name(&self) -> &'static str {
         "binary_crossentropy"
+    }
+    fn class_name(&self) -> &'static str {
+        "BinaryCrossentropy"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("from_logits", &mut self.from_logits)
+            .argument("label_smoothing", &mut self.label_smoothing)
+            .fixed("axis", -1);
     }
 
     fn check(&self, _output: Shape) -> Result<(), String> {

@@ -5,12 +5,17 @@
 mod crossentropy;
 mod regression;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 pub use crossentropy::{BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy};
 pub use regression::{Huber, MeanAbsoluteError, MeanSquaredError};
 
-use crate::{Activation, Shape};
+use serde_json::Value;
+
+use crate::{
+    Activation, Shape,
+    config::{self, Arguments},
+};
 
 /// What a sample's prediction should have been.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +65,7 @@ impl<'a> Target<'a> {
 /// use cornu::losses::{Loss, Target};
 ///
 /// /// The mean of `ln(cosh(prediction - target))`.
-/// #[derive(Debug)]
+/// #[derive(Clone, Debug)]
 /// struct LogCosh;
 ///
 /// impl Loss for LogCosh {
@@ -84,9 +89,20 @@ impl<'a> Target<'a> {
 /// let loss = LogCosh.sample(Target::Values(&[1.0, 2.0]), &[1.0, 2.0], 2, Some(&mut gradient));
 /// assert_eq!((loss, gradient), (0.0, [0.0, 0.0]));
 /// ```
-pub trait Loss: Debug + Send + Sync + 'static {
+pub trait Loss: DynLoss + Debug + Send + Sync + 'static {
     /// Keras's name: `"sparse_categorical_crossentropy"`.
     fn name(&self) -> &'static str;
+
+    /// Keras's name of the class, `"Huber"`, under which a file has the loss; by default [`name`](Loss::name).
+    fn class_name(&self) -> &'static str {
+        self.name()
+    }
+
+    /// Tells the arguments by their names in Keras, to write or to read a configuration; see [`Arguments`]. By default, no file can hold
+    /// the loss.
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.fail("it does not tell its arguments (Loss::arguments)");
+    }
 
     /// Which target the loss takes.
     fn target_kind(&self) -> TargetKind {
@@ -121,6 +137,49 @@ pub trait Loss: Debug + Send + Sync + 'static {
     /// `prediction` is the model's output, rows of `classes` values (its last axis). `gradient`, as long as the
     /// prediction, is overwritten with the gradient of the result to it.
     fn sample(&self, target: Target, prediction: &[f64], classes: usize, gradient: Option<&mut [f64]>) -> f64;
+}
+
+/// A [`Loss`] as an object that can be configured; every loss that is `Clone` is one.
+#[doc(hidden)]
+pub trait DynLoss {
+    /// This loss, with the arguments that are being read.
+    fn read(&self, arguments: &mut Arguments) -> Arc<dyn Loss>;
+}
+
+impl<L: Loss + Clone> DynLoss for L {
+    fn read(&self, arguments: &mut Arguments) -> Arc<dyn Loss> {
+        let mut loss = self.clone();
+        loss.arguments(arguments);
+        Arc::new(loss)
+    }
+}
+
+impl config::Object for Arc<dyn Loss> {
+    const MODULE: &'static str = "keras.losses";
+
+    fn class_name(&self) -> &'static str {
+        (**self).class_name()
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        let mut reduction = Mean;
+        arguments.argument("reduction", &mut reduction).ignored("name").ignored("dtype");
+        *self = self.read(arguments);
+    }
+}
+
+/// The mean over the batch, the one way in which losses of samples become one.
+struct Mean;
+
+impl config::Argument for Mean {
+    fn to_json(&self) -> Value {
+        "sum_over_batch_size".into()
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        // The second is Keras 2's, the third another name of Keras 3's.
+        config::choice(json, &[("sum_over_batch_size", ()), ("auto", ()), ("mean", ())]).map(|()| Mean)
+    }
 }
 
 /// The mean of the losses that `f(target, prediction)` gives, each with its derivative to the prediction.

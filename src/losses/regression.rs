@@ -1,5 +1,5 @@
 use super::{Loss, Target, mean};
-use crate::Shape;
+use crate::{Shape, config::Arguments};
 
 /// The mean of `(prediction - target)^2`, as `keras.losses.MeanSquaredError`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -9,6 +9,11 @@ impl Loss for MeanSquaredError {
     fn name(&self) -> &'static str {
         "mean_squared_error"
     }
+    fn class_name(&self) -> &'static str {
+        "MeanSquaredError"
+    }
+
+    fn arguments(&mut self, _: &mut Arguments) {}
 
     fn sample(&self, target: Target, prediction: &[f64], _classes: usize, gradient: Option<&mut [f64]>) -> f64 {
         mean(target, prediction, gradient, |t, p| ((p - t) * (p - t), 2.0 * (p - t)))
@@ -23,6 +28,11 @@ impl Loss for MeanAbsoluteError {
     fn name(&self) -> &'static str {
         "mean_absolute_error"
     }
+    fn class_name(&self) -> &'static str {
+        "MeanAbsoluteError"
+    }
+
+    fn arguments(&mut self, _: &mut Arguments) {}
 
     fn sample(&self, target: Target, prediction: &[f64], _classes: usize, gradient: Option<&mut [f64]>) -> f64 {
         mean(target, prediction, gradient, |t, p| ((p - t).abs(), if p == t { 0.0 } else { (p - t).signum() }))
@@ -53,6 +63,13 @@ impl Default for Huber {
 impl Loss for Huber {
     fn name(&self) -> &'static str {
         "huber_loss"
+    }
+    fn class_name(&self) -> &'static str {
+        "Huber"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("delta", &mut self.delta);
     }
 
     fn check(&self, _output: Shape) -> Result<(), String> {

@@ -1,8 +1,11 @@
 //! [`AUC`]: the area under a curve of two rates, over all thresholds.
 
+use serde_json::Value;
+
 use super::{StatefulMetric, check_one_hot, ratio, target_of};
 use crate::{
     Activation, Shape,
+    config::{Argument, Arguments, choice, named},
     losses::{Target, TargetKind},
 };
 
@@ -13,6 +16,19 @@ pub enum Curve {
     Roc,
     /// Precision over recall.
     Pr,
+}
+
+/// By Keras's names.
+const CURVES: [(&str, Curve); 2] = [("ROC", Curve::Roc), ("PR", Curve::Pr)];
+
+impl Argument for Curve {
+    fn to_json(&self) -> Value {
+        named(self, &CURVES)
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        choice(json, &CURVES)
+    }
 }
 
 /// The area under the ROC or the precision-recall curve, as `keras.metrics.AUC`: how well the predictions order what is wanted before
@@ -80,6 +96,19 @@ impl Default for AUC {
 impl StatefulMetric for AUC {
     fn name(&self) -> &str {
         &self.name
+    }
+    fn class_name(&self) -> &'static str {
+        "AUC"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("name", &mut self.name)
+            .argument("num_thresholds", &mut self.num_thresholds)
+            .argument("curve", &mut self.curve)
+            .fixed("summation_method", "interpolation")
+            .fixed("multi_label", false)
+            .argument("from_logits", &mut self.from_logits);
     }
 
     fn rises(&self) -> bool {

@@ -1,8 +1,11 @@
 //! [`F1Score`]: the harmonic mean of precision and recall.
 
+use serde_json::Value;
+
 use super::{StatefulMetric, check_one_hot, ratio, target_of};
 use crate::{
     Shape,
+    config::{Argument, Arguments, choice, named},
     losses::{Target, TargetKind},
 };
 
@@ -15,6 +18,20 @@ pub enum Averaging {
     Macro,
     /// The mean over the classes, each weighted by how often it is wanted.
     Weighted,
+}
+
+/// By Keras's names.
+const AVERAGES: [(&str, Averaging); 3] =
+    [("micro", Averaging::Micro), ("macro", Averaging::Macro), ("weighted", Averaging::Weighted)];
+
+impl Argument for Averaging {
+    fn to_json(&self) -> Value {
+        named(self, &AVERAGES)
+    }
+
+    fn from_json(json: &Value) -> Result<Self, String> {
+        choice(json, &AVERAGES)
+    }
 }
 
 /// The harmonic mean of precision and recall, as `keras.metrics.F1Score`: `2 tp / (2 tp + fp + fn)` of each class, 0 where a class is
@@ -59,6 +76,16 @@ impl F1Score {
 impl StatefulMetric for F1Score {
     fn name(&self) -> &str {
         &self.name
+    }
+    fn class_name(&self) -> &'static str {
+        "F1Score"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("name", &mut self.name)
+            .argument("average", &mut self.average)
+            .argument("threshold", &mut self.threshold);
     }
 
     fn rises(&self) -> bool {

@@ -3,6 +3,7 @@
 use super::{StatefulMetric, argmax, check_one_hot};
 use crate::{
     Shape,
+    config::Arguments,
     losses::{Target, TargetKind},
 };
 
@@ -48,6 +49,19 @@ impl MeanIoU {
 impl StatefulMetric for MeanIoU {
     fn name(&self) -> &str {
         &self.name
+    }
+    fn class_name(&self) -> &'static str {
+        "MeanIoU"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("name", &mut self.name)
+            .required("num_classes", &mut self.num_classes)
+            .argument("ignore_class", &mut self.ignore_class)
+            .ignored("sparse_y_true")
+            .fixed("sparse_y_pred", false)
+            .fixed("axis", -1);
     }
 
     fn rises(&self) -> bool {

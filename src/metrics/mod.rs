@@ -1,6 +1,7 @@
 //! What a user reads off a training: metrics.
 
 mod auc;
+mod configuration;
 mod confusion_matrix;
 mod f1_score;
 mod mean_iou;

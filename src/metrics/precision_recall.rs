@@ -3,6 +3,7 @@
 use super::{StatefulMetric, check_one_hot, ratio, target_of};
 use crate::{
     Shape,
+    config::Arguments,
     losses::{Target, TargetKind},
 };
 
@@ -65,6 +66,13 @@ impl Default for Precision {
 impl StatefulMetric for Precision {
     fn name(&self) -> &str {
         &self.0.name
+    }
+    fn class_name(&self) -> &'static str {
+        "Precision"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        self.0.arguments(arguments);
     }
 
     fn rises(&self) -> bool {
@@ -135,6 +143,13 @@ impl StatefulMetric for Recall {
     fn name(&self) -> &str {
         &self.0.name
     }
+    fn class_name(&self) -> &'static str {
+        "Recall"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        self.0.arguments(arguments);
+    }
 
     fn rises(&self) -> bool {
         true
@@ -173,6 +188,14 @@ struct Counts {
 impl Counts {
     fn new(name: &str) -> Self {
         Counts { name: name.into(), threshold: None, top_k: None, class_id: None }
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("name", &mut self.name)
+            .argument("thresholds", &mut self.threshold)
+            .argument("top_k", &mut self.top_k)
+            .argument("class_id", &mut self.class_id);
     }
 
     fn check(&self, targets: TargetKind, output: Shape) -> Result<(), String> {

@@ -3,6 +3,7 @@
 use super::StatefulMetric;
 use crate::{
     Shape,
+    config::Arguments,
     losses::{Target, TargetKind},
 };
 
@@ -47,6 +48,16 @@ impl Default for R2Score {
 impl StatefulMetric for R2Score {
     fn name(&self) -> &str {
         &self.name
+    }
+    fn class_name(&self) -> &'static str {
+        "R2Score"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("name", &mut self.name)
+            .fixed("class_aggregation", "uniform_average")
+            .fixed("num_regressors", 0);
     }
 
     fn rises(&self) -> bool {

@@ -1,9 +1,10 @@
 //! [`StatefulMetric`]: a metric that is not a mean over the samples.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, sync::Arc};
 
 use crate::{
     Shape,
+    config::{self, Arguments},
     losses::{Target, TargetKind},
 };
 
@@ -17,12 +18,16 @@ use crate::{
 /// use cornu::prelude::*;
 ///
 /// /// The root of the mean of `(prediction - target)^2`.
-/// #[derive(Debug)]
+/// #[derive(Clone, Debug)]
 /// struct RootMeanSquaredError;
 ///
 /// impl StatefulMetric for RootMeanSquaredError {
 ///     fn name(&self) -> &str {
 ///         "rmse"
+///     }
+///
+///     fn class_name(&self) -> &'static str {
+///         "RootMeanSquaredError"
 ///     }
 ///
 ///     fn rises(&self) -> bool {
@@ -58,9 +63,18 @@ use crate::{
 /// assert_eq!(score.get("rmse"), Some(5f64.sqrt()));
 /// # Ok::<(), cornu::Error>(())
 /// ```
-pub trait StatefulMetric: Debug + Send + Sync + 'static {
+pub trait StatefulMetric: DynMetric + Debug + Send + Sync + 'static {
     /// The key in a history: `"precision"`. Metrics of a model have different ones.
     fn name(&self) -> &str;
+
+    /// Keras's name of the class, under which a file has the metric: `"Precision"`.
+    fn class_name(&self) -> &'static str;
+
+    /// Tells the arguments, the name among them, by their names in Keras, to write or to read a configuration; see [`Arguments`]. By default,
+    /// no file can hold the metric.
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.fail("it does not tell its arguments (StatefulMetric::arguments)");
+    }
 
     /// Whether more is better: callbacks that monitor the metric ask.
     fn rises(&self) -> bool;
@@ -85,4 +99,31 @@ pub trait StatefulMetric: Debug + Send + Sync + 'static {
 
     /// The metric of the samples in the state.
     fn result(&self, state: &[f64]) -> f64;
+}
+
+/// A [`StatefulMetric`] as an object that can be configured; every metric that is `Clone` is one.
+#[doc(hidden)]
+pub trait DynMetric {
+    /// This metric, with the arguments that are being read.
+    fn read(&self, arguments: &mut Arguments) -> Arc<dyn StatefulMetric>;
+}
+
+impl<M: StatefulMetric + Clone> DynMetric for M {
+    fn read(&self, arguments: &mut Arguments) -> Arc<dyn StatefulMetric> {
+        let mut metric = self.clone();
+        metric.arguments(arguments);
+        Arc::new(metric)
+    }
+}
+
+impl config::Object for Arc<dyn StatefulMetric> {
+    const MODULE: &'static str = "keras.metrics";
+
+    fn class_name(&self) -> &'static str {
+        (**self).class_name()
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        *self = self.read(arguments.ignored("dtype"));
+    }
 }

@@ -57,20 +57,7 @@ impl Sequential {
     /// The object that [`to_json`](Sequential::to_json) writes.
     pub(crate) fn architecture(&self) -> Result<Value> {
         let names = self.names()?;
-        let input = batch_shape(self.input);
-        let mut layers = vec![config::write(
-            "keras.layers",
-            "InputLayer",
-            json!({"name": "input_layer", "batch_shape": input, "dtype": "float32", "sparse": false}),
-        )];
-        for (i, (planned, name)) in self.layers.iter().zip(names).enumerate() {
-            layers.push(planned.to_json(&name).map_err(|message| {
-                Error::argument(format!("{} \"{name}\" (layer {i})", planned.config.class_name()), message)
-            })?);
-        }
-        let layers = json!({"name": "sequential", "trainable": true, "dtype": "float32", "layers": layers,
-            "build_input_shape": input});
-        Ok(config::write("keras", "Sequential", layers))
+        architecture(self.input, names.iter().map(String::as_str).zip(&self.layers))
     }
 
     /// The plan that such an object stands for.
@@ -114,7 +101,13 @@ impl<T: Scalar> Model<T> {
     /// # Errors
     /// When a layer of a user's does not tell its [arguments](crate::layers::LayerConfig::arguments).
     pub fn to_json(&self) -> Result<String> {
-        Sequential::from(self).to_json()
+        Ok(format!("{:#}", self.architecture()?))
+    }
+
+    /// The object that [`to_json`](Model::to_json) writes.
+    pub(crate) fn architecture(&self) -> Result<Value> {
+        let layers: Vec<Planned> = self.bare(0..self.layers.len()).collect();
+        architecture(self.input_shape(), self.layers().map(|layer| layer.name()).zip(&layers))
     }
 }
 
@@ -149,6 +142,24 @@ impl Planned {
         }
         Ok(Planned { config, taken: Some((name.to_owned(), Vec::new())), trainable, rate })
     }
+}
+
+/// The layers by their names.
+fn architecture<'a>(input: Shape, named: impl Iterator<Item = (&'a str, &'a Planned)>) -> Result<Value> {
+    let input = batch_shape(input);
+    let mut layers = vec![config::write(
+        "keras.layers",
+        "InputLayer",
+        json!({"name": "input_layer", "batch_shape": input, "dtype": "float32", "sparse": false}),
+    )];
+    for (i, (name, planned)) in named.enumerate() {
+        layers.push(planned.to_json(name).map_err(|message| {
+            Error::argument(format!("{} \"{name}\" (layer {i})", planned.config.class_name()), message)
+        })?);
+    }
+    let layers = json!({"name": "sequential", "trainable": true, "dtype": "float32", "layers": layers,
+        "build_input_shape": input});
+    Ok(config::write("keras", "Sequential", layers))
 }
 
 /// `[null, 28, 28, 1]`

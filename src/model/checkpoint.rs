@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Model, OptimizerState,
+    Model,
     fit::Callbacks,
     history::{Epoch, Score},
     objective::{Objective, Sums},
@@ -17,7 +17,7 @@ use crate::{
     callbacks::{CallbackState, Plan},
     formats::{
         archive::{Archive, Array},
-        weights,
+        optimizer_state, weights,
     },
 };
 
@@ -70,15 +70,13 @@ pub(crate) struct Checkpoint {
 }
 
 /// The names of the arrays and strings.
-const OPTIMIZER: &str = "optimizer/";
 const CALLBACKS: &str = "callbacks/";
 const SUMS: &str = "fit/sums";
 const TIME: &str = "fit/time";
 const TRAIN: &str = "history/train";
 const VALIDATION: &str = "history/validation";
 const TIMES: &str = "history/time";
-const RATE: &str = "optimizer learning rate";
-const COUNTS: [&str; 5] = ["epoch", "step", "stopped", "optimizer steps", "optimizer epochs"];
+const COUNTS: [&str; 3] = ["epoch", "step", "stopped"];
 
 /// All that a training consists of, between two steps.
 pub(super) fn archive<T: Scalar>(
@@ -87,23 +85,18 @@ pub(super) fn archive<T: Scalar>(
     model: &Model<T>,
     point: &Point,
     callbacks: &[CallbackState],
-) -> Archive {
+) -> Result<Archive, String> {
     let mut archive = Archive::default();
     weights::add_weights(model, &mut archive);
-    let state = model.optimizer_state().expect("a model in training is compiled");
+    let mut state = model.optimizer_state().expect("a model in training is compiled");
     // The epoch in which it goes on begins once more.
-    let epochs = state.epochs.saturating_sub(usize::from(point.step > 0));
-    let counts = [point.epoch as u64, point.step as u64, point.stopped.into(), state.steps, epochs as u64];
+    state.epochs = state.epochs.saturating_sub(usize::from(point.step > 0));
+    optimizer_state::add(state, &mut archive)?;
     let Archive { strings, arrays } = &mut archive;
+    let counts = [point.epoch as u64, point.step as u64, point.stopped.into()];
     let described = run.describe(plan, model, callbacks.len()).map(|(name, value)| (name.to_owned(), value));
     strings.extend(described);
     strings.extend(COUNTS.into_iter().zip(counts).map(|(name, count)| (name.to_owned(), count.to_string())));
-    if let Some(rate) = state.learning_rate {
-        arrays.insert(RATE.to_owned(), Array::vector(&[rate]));
-    }
-    for (name, values) in state.arrays {
-        arrays.insert(format!("{OPTIMIZER}{name}"), Array::vector(&values));
-    }
     for (i, callback) in callbacks.iter().enumerate() {
         for (name, values) in callback {
             arrays.insert(format!("{CALLBACKS}{i}/{name}"), Array::vector(values));
@@ -125,7 +118,7 @@ pub(super) fn archive<T: Scalar>(
     ] {
         arrays.insert(name.to_owned(), Array::vector(&values));
     }
-    archive
+    Ok(archive)
 }
 
 impl Checkpoint {
@@ -150,7 +143,7 @@ impl Checkpoint {
                 )));
             }
         }
-        let [epoch, step, stopped, steps, epochs] = self.counts()?;
+        let [epoch, step, stopped] = self.counts()?;
         let begun = epoch + u64::from(step > 0);
         if begun > callbacks.plan.epochs as u64 {
             let asked = callbacks.plan.epochs;
@@ -159,17 +152,8 @@ impl Checkpoint {
                  file to begin anew"
             )));
         }
-        let params = weights::model_weights(model, &self.archive).map_err(|message| self.error(message))?;
-        let arrays = model.optimizer_state()?.arrays.into_iter().map(|(name, _)| {
-            let values = self.values(&format!("{OPTIMIZER}{name}"))?;
-            Ok((name, values))
-        });
-        let state = OptimizerState {
-            steps,
-            epochs: epochs as usize,
-            learning_rate: self.archive.arrays.get(RATE).and_then(|rate| rate.values().first().copied()),
-            arrays: arrays.collect::<Result<_>>()?,
-        };
+        let params = weights::all(model.layout(), &self.archive).map_err(|message| self.error(message))?;
+        let state = optimizer_state::read(model, &self.archive).map_err(|message| self.error(message))?;
         let mut point = Point::new(epoch as usize, run.objective, stopped != 0);
         point.step = step as usize;
         point.time = self.durations(TIME)?.first().copied().unwrap_or_default();
@@ -197,10 +181,7 @@ impl Checkpoint {
     fn counts(&self) -> Result<[u64; COUNTS.len()]> {
         let mut counts = [0; COUNTS.len()];
         for (count, name) in counts.iter_mut().zip(COUNTS) {
-            // So many that counting on cannot overflow.
-            let text =
-                self.archive.strings.get(name).and_then(|text| text.parse().ok()).filter(|&count| count < 1 << 53);
-            *count = text.ok_or_else(|| self.error(format!("{name} is not a number")))?;
+            *count = self.archive.count(name).map_err(|message| self.error(message))?;
         }
         Ok(counts)
     }
@@ -228,8 +209,8 @@ impl Checkpoint {
     }
 
     fn values<T: Scalar>(&self, name: &str) -> Result<Vec<T>> {
-        let array = self.archive.arrays.get(name);
-        Ok(array.ok_or_else(|| self.error(format!("it lacks {name}")))?.values())
+        let array = self.archive.array(name).map_err(|message| self.error(message))?;
+        Ok(array.values())
     }
 
     fn durations(&self, name: &str) -> Result<Vec<Duration>> {

@@ -252,6 +252,16 @@ impl<T: Scalar> Model<T> {
         loss: impl Loss,
         metrics: impl IntoIterator<Item = Metric>,
     ) -> Result<()> {
+        self.compile_with(Box::new(optimizer), Arc::new(loss), metrics.into_iter().collect())
+    }
+
+    /// [`compile`](Model::compile) with objects.
+    pub(crate) fn compile_with(
+        &mut self,
+        optimizer: Box<dyn DynOptimizer>,
+        loss: Arc<dyn Loss>,
+        metrics: Vec<Metric>,
+    ) -> Result<()> {
         let refuse = |message| Error::argument(format!("compile: {}", optimizer.name()), message);
         optimizer.base().check().and_then(|()| optimizer.check()).map_err(refuse)?;
         let slots = optimizer.slots().len();
@@ -259,7 +269,7 @@ impl<T: Scalar> Model<T> {
             return Err(refuse(format!("slots must be at most {MAX_SLOTS}, got {slots}")));
         }
         let objective = Objective::new(loss, metrics, self.graph.head, self.output_shape())?;
-        self.compiled = Some(Compiled::new(Box::new(optimizer), Arc::new(objective), &self.graph));
+        self.compiled = Some(Compiled::new(optimizer, Arc::new(objective), &self.graph));
         Ok(())
     }
 
@@ -294,6 +304,11 @@ impl<T: Scalar> Model<T> {
             learning_rate: compiled.constant_rate(),
             arrays: compiled.arrays.iter().map(|array| (array.name.to_owned(), array.values.clone())).collect(),
         })
+    }
+
+    /// The names of the optimizer's arrays; none when the model is not compiled.
+    pub(crate) fn optimizer_arrays(&self) -> impl Iterator<Item = &'static str> {
+        self.compiled.iter().flat_map(|compiled| &compiled.arrays).map(|array| array.name)
     }
 
     /// Puts a model that is compiled with the same optimizer where another one stood; a learning rate that is a number is set,

@@ -276,7 +276,8 @@ impl<T: Scalar> Callbacks<'_, T> {
         let Some(backup) = self.backup().filter(|backup| backup.is_due(point.step)) else {
             return Ok(());
         };
-        backup.write(&checkpoint::archive(run, &self.plan, model, point, &self.states()))
+        let archive = checkpoint::archive(run, &self.plan, model, point, &self.states());
+        backup.write(&archive.map_err(|message| Error::argument("BackupAndRestore", message))?)
     }
 
     /// Those of all, in their order.

@@ -3,6 +3,7 @@
 mod architecture;
 mod check;
 mod checkpoint;
+mod compile_config;
 mod compiled;
 mod curve;
 mod evaluate;
@@ -223,6 +224,11 @@ impl<T: Scalar> Model<T> {
         if let Some(compiled) = &mut self.compiled {
             compiled.follow(&self.graph, self.weights.values());
         }
+    }
+
+    /// Whether it is known how the model is trained.
+    pub(crate) fn is_compiled(&self) -> bool {
+        self.compiled.is_some()
     }
 
     fn weight(&self, info: &ParamInfo) -> Tensor<T> {

@@ -1,5 +1,7 @@
 //! [`Objective`]: loss and metrics over the samples of a batch, and the gradient that training starts from.
 
+use std::sync::Arc;
+
 use super::{check::Prepared, history::Score};
 use crate::{
     Activation, Error, Metric, Result, Scalar, Shape,
@@ -9,7 +11,7 @@ use crate::{
 /// The loss and the metrics of a compiled model.
 #[derive(Debug)]
 pub(crate) struct Objective {
-    loss: Box<dyn Loss>,
+    loss: Arc<dyn Loss>,
     /// The loss on the logits, where the head and the loss have such a form.
     on_logits: Option<Box<dyn Loss>>,
     head: Activation,
@@ -74,14 +76,8 @@ impl Sums {
 }
 
 impl Objective {
-    pub fn new(
-        loss: impl Loss,
-        metrics: impl IntoIterator<Item = Metric>,
-        head: Activation,
-        output: Shape,
-    ) -> Result<Self> {
+    pub fn new(loss: Arc<dyn Loss>, metrics: Vec<Metric>, head: Activation, output: Shape) -> Result<Self> {
         loss.check(output).map_err(|message| Error::argument(format!("compile: {}", loss.name()), message))?;
-        let metrics: Vec<Metric> = metrics.into_iter().collect();
         for (i, metric) in metrics.iter().enumerate() {
             metric.check(loss.target_kind(), output).map_err(|message| Error::argument("compile: metrics", message))?;
             let name = metric.name();
@@ -97,7 +93,15 @@ impl Objective {
             }
         }
         let on_logits = loss.on_logits(head);
-        Ok(Objective { loss: Box::new(loss), on_logits, head, output, metrics })
+        Ok(Objective { loss, on_logits, head, output, metrics })
+    }
+
+    pub fn loss(&self) -> &Arc<dyn Loss> {
+        &self.loss
+    }
+
+    pub fn metrics(&self) -> &[Metric] {
+        &self.metrics
     }
 
     pub fn loss_name(&self) -> &'static str {

@@ -146,7 +146,6 @@ impl Sequential {
         Ok(plan.model(params))
     }
 
-    #[allow(dead_code, reason = "the readers of formats call it")]
     /// Builds the layers with weights that `params` gives, as [`Model::params`] has them, for what the layers have declared. No memory
     /// is taken for the weights before, so a file can be asked first whether it has them.
     pub(crate) fn build_with<T: Scalar>(self, params: impl FnOnce(&ParamLayout) -> Result<Vec<T>>) -> Result<Model<T>> {

@@ -1,6 +1,6 @@
 //! Models made of the layers of other models.
 
-use std::ops::{Bound, RangeBounds};
+use std::ops::{Bound, Range, RangeBounds};
 
 use super::{Model, Sequential, sequential::Planned};
 use crate::{Error, Result, Scalar, Tensor};
@@ -36,7 +36,9 @@ impl<T: Scalar> Model<T> {
             return Err(Error::argument("slice", message));
         }
         let input = if start == 0 { self.input_shape() } else { self.layers[start - 1].output };
-        Sequential::of(input, self.planned().take(end).skip(start)).build_as()
+        let nodes = &self.graph.nodes[start..end];
+        let params = nodes[0].params.start..nodes[nodes.len() - 1].params.end;
+        Sequential::of(input, self.bare(start..end)).build_with(|_| Ok(self.params()[params].to_vec()))
     }
 
     /// What the frozen layers at the front make of `x`, and a model of the others, which can be trained on it: the same as training the
@@ -90,14 +92,24 @@ impl<T: Scalar> Model<T> {
                 None => folded.push(layer),
             }
         }
-        Sequential::of(self.input_shape(), folded.into_iter()).build_as()
+        let params =
+            folded.iter().flat_map(|layer| layer.weights()).flat_map(Tensor::data).map(|&w| T::of(w)).collect();
+        Sequential::of(self.input_shape(), folded.into_iter()).build_with(|_| Ok(params))
     }
 
-    /// The layers as a plan has them.
+    /// The layers as a plan has them, with copies of their weights.
     pub(super) fn planned(&self) -> impl Iterator<Item = Planned> {
-        self.layers().map(|layer| {
-            let weights = layer.get_weights().iter().map(Tensor::cast).collect();
-            let taken = Some((layer.name().to_owned(), weights));
+        let weights = self.layers().map(|layer| layer.get_weights().iter().map(Tensor::cast).collect());
+        self.bare(0..self.layers.len()).zip(weights).map(|(bare, weights)| {
+            let taken = bare.taken.map(|(name, _)| (name, weights));
+            Planned { taken, ..bare }
+        })
+    }
+
+    /// Some of the layers as a plan has them, without weights.
+    pub(super) fn bare(&self, layers: Range<usize>) -> impl Iterator<Item = Planned> {
+        self.layers().take(layers.end).skip(layers.start).map(|layer| {
+            let taken = Some((layer.name().to_owned(), Vec::new()));
             let node = layer.node();
             Planned { config: layer.info().config.clone(), taken, trainable: node.trainable, rate: node.rate }
         })

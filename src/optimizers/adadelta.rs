@@ -1,5 +1,5 @@
 use super::{Base, Optimizer, check_epsilon, check_fraction, schedules::LearningRate};
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// Adadelta, as `keras.optimizers.Adadelta`. [Zeiler, 2012](https://arxiv.org/abs/1212.5701)
 ///
@@ -55,6 +55,14 @@ impl Default for Adadelta {
 impl Optimizer for Adadelta {
     fn name(&self) -> &'static str {
         "adadelta"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "Adadelta"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("rho", &mut self.rho).argument("epsilon", &mut self.epsilon);
     }
 
     fn base(&self) -> &Base {

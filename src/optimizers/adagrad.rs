@@ -1,5 +1,5 @@
 use super::{Base, Optimizer, check_epsilon, schedules::LearningRate};
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// Adagrad, as `keras.optimizers.Adagrad`.
 /// [Duchi et al., 2011](https://jmlr.org/papers/v12/duchi11a.html)
@@ -54,6 +54,16 @@ impl Default for Adagrad {
 impl Optimizer for Adagrad {
     fn name(&self) -> &'static str {
         "adagrad"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "Adagrad"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("initial_accumulator_value", &mut self.initial_accumulator_value)
+            .argument("epsilon", &mut self.epsilon);
     }
 
     fn base(&self) -> &Base {

@@ -1,5 +1,5 @@
 use super::{Base, Optimizer, check_beta, check_epsilon, power, schedules::LearningRate};
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// Adam, as `keras.optimizers.Adam`. [Kingma and Ba, 2014](https://arxiv.org/abs/1412.6980)
 ///
@@ -73,6 +73,18 @@ impl Default for Adam {
 impl Optimizer for Adam {
     fn name(&self) -> &'static str {
         "adam"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "Adam"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("beta_1", &mut self.beta_1)
+            .argument("beta_2", &mut self.beta_2)
+            .argument("epsilon", &mut self.epsilon)
+            .argument("amsgrad", &mut self.amsgrad);
     }
 
     fn base(&self) -> &Base {

@@ -1,5 +1,5 @@
 use super::{Base, Optimizer, check_beta, check_epsilon, power, schedules::LearningRate};
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// Adamax, as `keras.optimizers.Adamax`: Adam with the largest gradient in place of the mean square.
 /// [Kingma and Ba, 2014](https://arxiv.org/abs/1412.6980), section 7.1
@@ -60,6 +60,17 @@ impl Default for Adamax {
 impl Optimizer for Adamax {
     fn name(&self) -> &'static str {
         "adamax"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "Adamax"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("beta_1", &mut self.beta_1)
+            .argument("beta_2", &mut self.beta_2)
+            .argument("epsilon", &mut self.epsilon);
     }
 
     fn base(&self) -> &Base {

@@ -1,5 +1,5 @@
 use super::{Adam, Base, Optimizer, schedules::LearningRate};
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// [`Adam`] with a [weight decay](Optimizer::weight_decay) of 0.004 unless another is given, as `keras.optimizers.AdamW`.
 /// [Loshchilov and Hutter, 2017](https://arxiv.org/abs/1711.05101)
@@ -55,6 +55,14 @@ impl Default for AdamW {
 impl Optimizer for AdamW {
     fn name(&self) -> &'static str {
         "adamw"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "AdamW"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        self.adam.arguments(arguments);
     }
 
     fn base(&self) -> &Base {

@@ -1,6 +1,7 @@
 //! [`Base`]: what every optimizer has.
 
 use super::{check_fraction, schedules::LearningRate};
+use crate::config::Arguments;
 
 /// Parts of names for [`exclude_from_weight_decay`](super::Optimizer::exclude_from_weight_decay): all biases, and the
 /// factors and offsets of normalizations.
@@ -42,6 +43,22 @@ impl Base {
     /// The learning rate.
     pub fn learning_rate(&self) -> &LearningRate {
         &self.learning_rate
+    }
+
+    /// All but the learning rate, whose schedule may be a user's, and what Keras does not write.
+    pub(crate) fn arguments(&mut self, arguments: &mut Arguments) {
+        // To Keras, 1 is none.
+        let mut accumulated = Some(self.gradient_accumulation_steps).filter(|&steps| steps != 1);
+        arguments
+            .argument("weight_decay", &mut self.weight_decay)
+            .argument("clipnorm", &mut self.clipnorm)
+            .argument("global_clipnorm", &mut self.global_clipnorm)
+            .argument("clipvalue", &mut self.clipvalue)
+            .argument("use_ema", &mut self.use_ema)
+            .argument("ema_momentum", &mut self.ema_momentum)
+            .argument("ema_overwrite_frequency", &mut self.ema_overwrite_frequency)
+            .argument("gradient_accumulation_steps", &mut accumulated);
+        self.gradient_accumulation_steps = accumulated.unwrap_or(1);
     }
 
     /// Whether all lie in their ranges; if not, which does not.

@@ -1,5 +1,5 @@
 use super::{Base, Optimizer, check_fraction, schedules::LearningRate};
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// Lion, as `keras.optimizers.Lion`: steps of one size, in the direction of the momentum's sign.
 /// [Chen et al., 2023](https://arxiv.org/abs/2302.06675)
@@ -54,6 +54,14 @@ impl Default for Lion {
 impl Optimizer for Lion {
     fn name(&self) -> &'static str {
         "lion"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "Lion"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("beta_1", &mut self.beta_1).argument("beta_2", &mut self.beta_2);
     }
 
     fn base(&self) -> &Base {

@@ -49,7 +49,7 @@ pub use nadam::Nadam;
 pub use rmsprop::RMSprop;
 pub use sgd::SGD;
 
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// The largest number of [`slots`](Optimizer::slots).
 pub const MAX_SLOTS: usize = 4;
@@ -104,6 +104,17 @@ pub const MAX_SLOTS: usize = 4;
 pub trait Optimizer: Clone + Debug + Send + Sync + 'static {
     /// Keras's name: `"adam"`.
     fn name(&self) -> &'static str;
+
+    /// Keras's name of the class, `"Adam"`, under which a file has the optimizer; by default [`name`](Optimizer::name).
+    fn class_name(&self) -> &'static str {
+        self.name()
+    }
+
+    /// Tells the optimizer's own arguments by their names in Keras, to write or to read a configuration; see [`Arguments`]. Those in
+    /// [`base`](Optimizer::base) are told for it. By default, no file can hold the optimizer.
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.fail("it does not tell its arguments (Optimizer::arguments)");
+    }
 
     /// What every optimizer has: the learning rate, and what is done around the step.
     fn base(&self) -> &Base;

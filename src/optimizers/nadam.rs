@@ -1,5 +1,5 @@
 use super::{Base, Optimizer, check_beta, check_epsilon, power, schedules::LearningRate};
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// Nadam, Adam with Nesterov's momentum, as `keras.optimizers.Nadam`.
 /// [Dozat, 2016](https://openreview.net/pdf?id=OM0jvwB8jIp57ZJjtNEZ)
@@ -76,6 +76,17 @@ impl Default for Nadam {
 impl Optimizer for Nadam {
     fn name(&self) -> &'static str {
         "nadam"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "Nadam"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("beta_1", &mut self.beta_1)
+            .argument("beta_2", &mut self.beta_2)
+            .argument("epsilon", &mut self.epsilon);
     }
 
     fn base(&self) -> &Base {

@@ -1,5 +1,5 @@
 use super::{Base, Optimizer, check_epsilon, check_fraction, schedules::LearningRate};
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// RMSprop, as `keras.optimizers.RMSprop`.
 /// [Hinton, 2012](http://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf)
@@ -86,6 +86,18 @@ impl Default for RMSprop {
 impl Optimizer for RMSprop {
     fn name(&self) -> &'static str {
         "rmsprop"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "RMSprop"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .argument("rho", &mut self.rho)
+            .argument("momentum", &mut self.momentum)
+            .argument("epsilon", &mut self.epsilon)
+            .argument("centered", &mut self.centered);
     }
 
     fn base(&self) -> &Base {

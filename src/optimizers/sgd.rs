@@ -1,5 +1,5 @@
 use super::{Base, Optimizer, check_fraction, schedules::LearningRate};
-use crate::Scalar;
+use crate::{Scalar, config::Arguments};
 
 /// Gradient descent, with momentum or without, as `keras.optimizers.SGD`.
 ///
@@ -54,6 +54,14 @@ impl Default for SGD {
 impl Optimizer for SGD {
     fn name(&self) -> &'static str {
         "sgd"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "SGD"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.argument("momentum", &mut self.momentum).argument("nesterov", &mut self.nesterov);
     }
 
     fn base(&self) -> &Base {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use cornu::losses::{Loss, Target};
 
 /// `sum(y * dy)` over the batch, with `dy` in the place of the targets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dot {
     /// The model divides by them.
     samples: usize,

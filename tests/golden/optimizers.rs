@@ -167,7 +167,7 @@ impl Layer for BuiltKernelAndBias {
 }
 
 /// The sum of `target * prediction`, whose gradient to the prediction is the target.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Product;
 
 impl Loss for Product {

@@ -3,6 +3,7 @@
 mod dataset;
 mod datasets;
 mod errors;
+mod files;
 mod gradients;
 mod interrupted;
 mod metrics;

@@ -7,7 +7,7 @@ fn quiet<'a>() -> Fit<'a> {
 }
 
 /// The mean prediction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Height {
     rises: bool,
 }
@@ -15,6 +15,10 @@ struct Height {
 impl StatefulMetric for Height {
     fn name(&self) -> &str {
         "height"
+    }
+
+    fn class_name(&self) -> &'static str {
+        "Height"
     }
 
     fn rises(&self) -> bool {

@@ -1,4 +1,5 @@
 use super::{Schedule, check_at_least_0, check_steps, half_cosine};
+use crate::config::Arguments;
 use crate::optimizers::check_fraction;
 
 /// A rate that falls by half a cosine, if wanted after a linear warm-up, as `keras.optimizers.schedules.CosineDecay`.
@@ -53,6 +54,19 @@ impl CosineDecay {
 }
 
 impl Schedule for CosineDecay {
+    fn class_name(&self) -> &'static str {
+        "CosineDecay"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("initial_learning_rate", &mut self.initial_learning_rate)
+            .required("decay_steps", &mut self.decay_steps)
+            .argument("alpha", &mut self.alpha)
+            .argument("warmup_target", &mut self.warmup_target)
+            .argument("warmup_steps", &mut self.warmup_steps);
+    }
+
     fn rate(&self, step: u64) -> f64 {
         let target = self.warmup_target.unwrap_or(self.initial_learning_rate);
         let Some(step) = step.checked_sub(self.warmup_steps) else {

@@ -1,4 +1,5 @@
 use super::{Schedule, check_at_least_0, check_steps, half_cosine};
+use crate::config::Arguments;
 use crate::optimizers::check_fraction;
 
 /// A rate that falls by half a cosine again and again, as `keras.optimizers.schedules.CosineDecayRestarts`.
@@ -66,6 +67,19 @@ impl CosineDecayRestarts {
 }
 
 impl Schedule for CosineDecayRestarts {
+    fn class_name(&self) -> &'static str {
+        "CosineDecayRestarts"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("initial_learning_rate", &mut self.initial_learning_rate)
+            .required("first_decay_steps", &mut self.first_decay_steps)
+            .argument("t_mul", &mut self.t_mul)
+            .argument("m_mul", &mut self.m_mul)
+            .argument("alpha", &mut self.alpha);
+    }
+
     fn rate(&self, step: u64) -> f64 {
         let (period, fraction) = self.period(step as f64 / self.first_decay_steps as f64);
         let scale = self.m_mul.powf(period) * half_cosine(fraction);

@@ -1,4 +1,5 @@
 use super::{Schedule, check_at_least_0, check_steps};
+use crate::config::Arguments;
 
 /// A rate that falls by the same factor in every `decay_steps` steps, as `keras.optimizers.schedules.ExponentialDecay`.
 ///
@@ -34,6 +35,18 @@ impl ExponentialDecay {
 }
 
 impl Schedule for ExponentialDecay {
+    fn class_name(&self) -> &'static str {
+        "ExponentialDecay"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("initial_learning_rate", &mut self.initial_learning_rate)
+            .required("decay_steps", &mut self.decay_steps)
+            .required("decay_rate", &mut self.decay_rate)
+            .argument("staircase", &mut self.staircase);
+    }
+
     fn rate(&self, step: u64) -> f64 {
         let periods = step as f64 / self.decay_steps as f64;
         self.initial_learning_rate * self.decay_rate.powf(if self.staircase { periods.floor() } else { periods })

@@ -1,4 +1,5 @@
 use super::{Schedule, check_at_least_0, check_steps};
+use crate::config::Arguments;
 
 /// A rate that falls as one over the time, as `keras.optimizers.schedules.InverseTimeDecay`.
 ///
@@ -34,6 +35,18 @@ impl InverseTimeDecay {
 }
 
 impl Schedule for InverseTimeDecay {
+    fn class_name(&self) -> &'static str {
+        "InverseTimeDecay"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("initial_learning_rate", &mut self.initial_learning_rate)
+            .required("decay_steps", &mut self.decay_steps)
+            .required("decay_rate", &mut self.decay_rate)
+            .argument("staircase", &mut self.staircase);
+    }
+
     fn rate(&self, step: u64) -> f64 {
         let periods = step as f64 / self.decay_steps as f64;
         let periods = if self.staircase { periods.floor() } else { periods };

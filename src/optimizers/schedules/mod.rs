@@ -27,19 +27,25 @@ pub use one_cycle::OneCycle;
 pub use piecewise_constant_decay::PiecewiseConstantDecay;
 pub use polynomial_decay::PolynomialDecay;
 
+use crate::config::{self, Arguments};
+
 /// The learning rate as a function of the step. To write one of your own:
 ///
 /// ```
 /// use cornu::optimizers::{SGD, schedules::Schedule};
 ///
 /// /// The rate of the Transformer, for a model of this width.
-/// #[derive(Debug)]
+/// #[derive(Clone, Debug)]
 /// struct Noam {
 ///     width: f64,
 ///     warmup_steps: f64,
 /// }
 ///
 /// impl Schedule for Noam {
+///     fn class_name(&self) -> &'static str {
+///         "Noam"
+///     }
+///
 ///     fn rate(&self, step: u64) -> f64 {
 ///         let t = step as f64 + 1.0;
 ///         self.width.powf(-0.5) * t.powf(-0.5).min(t * self.warmup_steps.powf(-1.5))
@@ -48,7 +54,16 @@ pub use polynomial_decay::PolynomialDecay;
 ///
 /// let optimizer = SGD::new(Noam { width: 512.0, warmup_steps: 4000.0 });
 /// ```
-pub trait Schedule: Debug + Send + Sync + 'static {
+pub trait Schedule: DynSchedule + Debug + Send + Sync + 'static {
+    /// Keras's name of the class, under which a file has the schedule: `"CosineDecay"`.
+    fn class_name(&self) -> &'static str;
+
+    /// Tells the arguments by their names in Keras, to write or to read a configuration; see [`Arguments`]. By default, no file can hold
+    /// the schedule.
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.fail("it does not tell its arguments (Schedule::arguments)");
+    }
+
     /// The rate of a step of training, counted from 0 over all epochs.
     fn rate(&self, step: u64) -> f64;
 
@@ -58,6 +73,33 @@ pub trait Schedule: Debug + Send + Sync + 'static {
     /// By default, none. `compile` itself refuses a first rate that is not a finite number of at least 0.
     fn check(&self) -> Result<(), String> {
         Ok(())
+    }
+}
+
+/// A [`Schedule`] as an object that can be configured; every schedule that is `Clone` is one.
+#[doc(hidden)]
+pub trait DynSchedule {
+    /// This schedule, with the arguments that are being read.
+    fn read(&self, arguments: &mut Arguments) -> Arc<dyn Schedule>;
+}
+
+impl<S: Schedule + Clone> DynSchedule for S {
+    fn read(&self, arguments: &mut Arguments) -> Arc<dyn Schedule> {
+        let mut schedule = self.clone();
+        schedule.arguments(arguments);
+        Arc::new(schedule)
+    }
+}
+
+impl config::Object for Arc<dyn Schedule> {
+    const MODULE: &'static str = "keras.optimizers.schedules";
+
+    fn class_name(&self) -> &'static str {
+        (**self).class_name()
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        *self = self.read(arguments.ignored("name"));
     }
 }
 
@@ -148,9 +190,13 @@ mod tests {
 
     #[test]
     fn a_rate_out_of_range_is_an_error() {
-        #[derive(Debug)]
+        #[derive(Clone, Debug)]
         struct Falling;
         impl Schedule for Falling {
+            fn class_name(&self) -> &'static str {
+                "Falling"
+            }
+
             fn rate(&self, step: u64) -> f64 {
                 -1.0 - step as f64
             }

@@ -1,4 +1,5 @@
 use super::{Schedule, check_at_least_0, check_steps, half_cosine};
+use crate::config::Arguments;
 
 /// A rate that rises to `max_lr` and then falls far below where it began, both by half a cosine, as PyTorch's `OneCycleLR`
 /// with its defaults; the momentum is not changed. [Smith and Topin, 2017](https://arxiv.org/abs/1708.07120)
@@ -50,6 +51,19 @@ impl OneCycle {
 }
 
 impl Schedule for OneCycle {
+    fn class_name(&self) -> &'static str {
+        "OneCycle"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("max_lr", &mut self.max_lr)
+            .required("total_steps", &mut self.total_steps)
+            .argument("pct_start", &mut self.pct_start)
+            .argument("div_factor", &mut self.div_factor)
+            .argument("final_div_factor", &mut self.final_div_factor);
+    }
+
     fn rate(&self, step: u64) -> f64 {
         let initial = self.max_lr / self.div_factor;
         let last = self.total_steps.saturating_sub(1) as f64;

@@ -1,4 +1,5 @@
 use super::{Schedule, check_at_least_0};
+use crate::config::Arguments;
 
 /// A rate for each range of steps, as `keras.optimizers.schedules.PiecewiseConstantDecay`.
 ///
@@ -25,6 +26,14 @@ impl PiecewiseConstantDecay {
 }
 
 impl Schedule for PiecewiseConstantDecay {
+    fn class_name(&self) -> &'static str {
+        "PiecewiseConstantDecay"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments.required("boundaries", &mut self.boundaries).required("values", &mut self.values);
+    }
+
     fn rate(&self, step: u64) -> f64 {
         let i = self.boundaries.partition_point(|&boundary| boundary < step);
         // Before `check` there may be too few.

@@ -1,4 +1,5 @@
 use super::{Schedule, check_at_least_0, check_steps};
+use crate::config::Arguments;
 
 /// A rate that falls to another one in `decay_steps` steps, as `keras.optimizers.schedules.PolynomialDecay`.
 ///
@@ -51,6 +52,19 @@ impl PolynomialDecay {
 }
 
 impl Schedule for PolynomialDecay {
+    fn class_name(&self) -> &'static str {
+        "PolynomialDecay"
+    }
+
+    fn arguments(&mut self, arguments: &mut Arguments) {
+        arguments
+            .required("initial_learning_rate", &mut self.initial_learning_rate)
+            .required("decay_steps", &mut self.decay_steps)
+            .argument("end_learning_rate", &mut self.end_learning_rate)
+            .argument("power", &mut self.power)
+            .argument("cycle", &mut self.cycle);
+    }
+
     fn rate(&self, step: u64) -> f64 {
         let periods = step as f64 / self.decay_steps as f64;
         let fraction = if self.cycle { periods / periods.ceil().max(1.0) } else { periods.min(1.0) };
