@@ -157,7 +157,7 @@ pub use formats::{LoadReport, load_model, load_model_with};
 pub use initializers::Initializer;
 pub use labels::Labels;
 pub use metrics::Metric;
-pub use model::{Fit, History, Model, OptimizerState, Score, Sequential};
+pub use model::{Fit, History, Model, OptimizerState, QuantizedModel, Score, Sequential};
 pub use regularizers::Regularizer;
 pub use scalar::Scalar;
 pub use shape::{MAX_RANK, Shape};

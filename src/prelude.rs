@@ -6,8 +6,8 @@
 #[cfg(feature = "image")]
 pub use crate::data::{ColorMode, ImageFolder};
 pub use crate::{
-    Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, Regularizer, Score, Sequential,
-    Shape, Tensor,
+    Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, QuantizedModel, Regularizer,
+    Score, Sequential, Shape, Tensor,
     callbacks::{
         BackupAndRestore, CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint,
         ReduceLROnPlateau, TensorBoard, TerminateOnNaN,

@@ -4,11 +4,13 @@ pub(crate) mod archive;
 mod by_name;
 mod native;
 pub(crate) mod optimizer_state;
+mod quantized;
 pub(crate) mod weights;
 
 use std::{ffi::OsStr, fs, io::Write, path::Path};
 
 pub use by_name::LoadReport;
+pub(crate) use quantized::LayerWeights;
 
 use crate::{Error, Model, Result, Scalar, atomic, config::Registry};
 

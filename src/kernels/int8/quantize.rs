@@ -28,7 +28,7 @@ impl Quantizer {
     }
 
     /// The nearest byte, for each of `map(x)`; that of the end of the range for what is outside, and 0 for NaN.
-    pub fn quantize(self, x: &[f32], map: impl Fn(f32) -> f32, y: &mut [u8]) {
+    pub fn quantize<X: Copy>(self, x: &[X], map: impl Fn(X) -> f32, y: &mut [u8]) {
         let inverse = 1.0 / self.scale;
         let zero = f32::from(self.zero);
         vectorized(

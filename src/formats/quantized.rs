@@ -1,0 +1,191 @@
+//! [`QuantizedModel::save`] and [`QuantizedModel::load`].
+
+use std::{io::Write, path::Path};
+
+use serde_json::Value;
+
+use super::{
+    archive::{Archive, Array},
+    native::{ARCHITECTURE, json},
+    read,
+    weights::check_shape,
+};
+use crate::{
+    Error, QuantizedModel, Result, Sequential, Tensor, atomic,
+    config::Registry,
+    kernels::int8::{LEVELS, Quantizer},
+    model::QuantizedWeights,
+    params::ParamInfo,
+};
+
+/// The string of the archive that tells the file from that of [`Model::save`](crate::Model::save), and what it says.
+pub(super) const QUANTIZATION: &str = "quantization";
+const INT8: &str = "int8";
+
+/// What a layer that computes in integers has, behind its name and a slash.
+const KERNEL: &str = "kernel_int8";
+const SCALES: &str = "kernel_scale";
+const INPUT_SCALE: &str = "input_scale";
+const INPUT_ZERO: &str = "input_zero_point";
+
+impl QuantizedModel {
+    /// Writes the model to a file in the format [safetensors](https://github.com/huggingface/safetensors), which is replaced as a whole: a crash
+    /// leaves the old one.
+    ///
+    /// A layer that computes in integers has `dense/kernel_int8` in the shape of its kernel, and in `f32`
+    /// `dense/kernel_scale` (of each filter), `dense/bias`, `dense/input_scale`, and as a byte `dense/input_zero_point`: a weight is
+    /// `scale[f] * kernel[.., f]`, a number of its input `input_scale * (byte - input_zero_point)`, where a byte is 0 to 127. Other layers have their weights in `f32`. The metadata has
+    /// the layers as JSON in Keras's schema; how the model is evaluated is not written.
+    ///
+    /// ```
+    /// use cornu::prelude::*;
+    ///
+    /// let model = Sequential::new([4]).add(Dense::new(2)).build()?;
+    /// let x = Tensor::random_normal([100, 4], 0.0, 1.0, 0);
+    /// let quantized = model.quantize(&x)?;
+    /// let path = std::env::temp_dir().join(format!("cornu-{}-int8.safetensors", std::process::id()));
+    /// quantized.save(&path)?;
+    /// assert_eq!(QuantizedModel::load(&path)?.predict(&x)?, quantized.predict(&x)?);
+    /// # std::fs::remove_file(path).unwrap();
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the file cannot be written, or a layer of your own does not tell its arguments.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let bytes = self.bytes()?;
+        atomic::replace(path.as_ref(), |file| file.write_all(&bytes))
+    }
+
+    /// Reads what [`save`](QuantizedModel::save) wrote. To evaluate the model, [compile](QuantizedModel::compile) it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged, or holds what does not exist here: the error says what is wrong and where.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        QuantizedModel::load_with(path, &Registry::default())
+    }
+
+    /// [`load`](QuantizedModel::load) where there are layers of your own.
+    ///
+    /// # Errors
+    /// As [`load`](QuantizedModel::load).
+    pub fn load_with(path: impl AsRef<Path>, registry: &Registry) -> Result<Self> {
+        let path = path.as_ref();
+        parse(&read(path)?, registry).map_err(|message| Error::format(path, message))
+    }
+
+    /// [`load_with`](QuantizedModel::load_with) from memory.
+    ///
+    /// # Errors
+    /// As [`load`](QuantizedModel::load).
+    pub fn from_bytes(bytes: &[u8], registry: &Registry) -> Result<Self> {
+        parse(bytes, registry).map_err(|message| Error::data("QuantizedModel::from_bytes", message))
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>> {
+        let (mut archive, mut architecture) = (Archive::default(), self.plan().architecture()?);
+        for layer in self.layers() {
+            match layer.integers {
+                Some(weights) => {
+                    add(layer.name, weights, layer.infos, &mut archive);
+                    leave_training(layer.name, &mut architecture);
+                }
+                None => archive.arrays.extend(layer.infos.iter().zip(layer.weights).map(|(info, weight)| {
+                    (info.name.clone(), Array::new(weight.shape(), weight.cast::<f32>().data()))
+                })),
+            }
+        }
+        archive.strings.insert(QUANTIZATION.into(), INT8.into());
+        archive.strings.insert(ARCHITECTURE.into(), architecture.to_string());
+        archive.bytes().map_err(|message| Error::argument("save", message))
+    }
+}
+
+/// Adds the weights of a layer that computes in integers.
+fn add(name: &str, weights: &QuantizedWeights, infos: &[ParamInfo], archive: &mut Archive) {
+    let mut insert = |part: &str, array| _ = archive.arrays.insert(format!("{name}/{part}"), array);
+    insert(KERNEL, Array::integers(infos[0].shape, &weights.kernel));
+    insert(SCALES, Array::vector(&weights.scales));
+    insert(INPUT_SCALE, Array::vector(&[weights.input.scale]));
+    insert(INPUT_ZERO, Array::integers(1.into(), &[weights.input.zero as i8]));
+    if let (Some(bias), Some(info)) = (&weights.bias, infos.get(1)) {
+        archive.arrays.insert(info.name.clone(), Array::vector(bias));
+    }
+}
+
+/// Takes away the arguments of a layer that say how its weights begin and are trained: half of what a small file would be.
+fn leave_training(name: &str, architecture: &mut Value) {
+    let layers = architecture["config"]["layers"].as_array_mut().into_iter().flatten();
+    let configs = layers.filter_map(|layer| layer["config"].as_object_mut());
+    for config in configs.filter(|config| config.get("name").and_then(Value::as_str) == Some(name)) {
+        let of_training = ["_initializer", "_regularizer", "_constraint"];
+        config.retain(|key, _| !of_training.iter().any(|ending| key.ends_with(ending)));
+    }
+}
+
+/// The model in such a file.
+fn parse(bytes: &[u8], registry: &Registry) -> Result<QuantizedModel, String> {
+    let mut archive = Archive::parse(bytes)?;
+    match archive.strings.get(QUANTIZATION).map(String::as_str) {
+        Some(INT8) => {}
+        Some(other) => return Err(format!("its weights are \"{other}\", expected \"{INT8}\"")),
+        None => {
+            return Err("its weights are not quantized; load_model reads it, and quantize makes integers of it".into());
+        }
+    }
+    let architecture = archive.strings.get(ARCHITECTURE).ok_or_else(|| format!("it lacks {ARCHITECTURE}"))?;
+    let plan = Sequential::of_architecture(&json(ARCHITECTURE, architecture)?, registry)?;
+    let model = QuantizedModel::of_layers(plan, |name, infos, computes_in_integers| {
+        if archive.arrays.contains_key(&format!("{name}/{KERNEL}")) {
+            if !computes_in_integers {
+                return Err(format!("{name}/{KERNEL}: the layer cannot compute in integers"));
+            }
+            return Ok(LayerWeights::Integers(take(name, infos, &mut archive)?));
+        }
+        let mut weight = |info: &ParamInfo| {
+            let array = archive.arrays.remove(&info.name).ok_or_else(|| format!("it lacks {}", info.name))?;
+            check_shape(info, &array).map_err(|message| format!("{}: {message}", info.name))?;
+            Tensor::new(info.shape, array.values()).map_err(|error| error.to_string())
+        };
+        Ok(LayerWeights::Numbers(infos.iter().map(&mut weight).collect::<Result<_, _>>()?))
+    })?;
+    match archive.arrays.keys().next() {
+        None => Ok(model),
+        Some(name) => Err(format!("it holds {name}, which no layer has")),
+    }
+}
+
+/// The weights of a layer in a file.
+pub(crate) enum LayerWeights {
+    Integers(QuantizedWeights),
+    Numbers(Vec<Tensor<f64>>),
+}
+
+/// Takes the integers of a layer out of the archive.
+fn take(name: &str, infos: &[ParamInfo], archive: &mut Archive) -> Result<QuantizedWeights, String> {
+    let mut array = |name: String, shape: &[usize]| {
+        let array = archive.arrays.remove(&name).ok_or_else(|| format!("it lacks {name}"))?;
+        match array.shape == shape {
+            true => Ok((name, array)),
+            false => Err(format!("{name}: expected shape {shape:?}, got {:?}", array.shape)),
+        }
+    };
+    let filters = [infos[0].shape.last()];
+    let integers =
+        |(name, array): (String, Array)| array.as_integers().ok_or_else(|| format!("{name}: expected the type I8"));
+    let numbers = |(name, array): (String, Array), least: f32| {
+        let values: Vec<f32> = array.values();
+        match values.iter().find(|value| !(value.is_finite() && **value >= least)) {
+            None => Ok(values),
+            Some(wrong) if least > 0.0 => Err(format!("{name}: expected finite numbers above 0, got {wrong}")),
+            Some(wrong) => Err(format!("{name}: expected finite numbers, got {wrong}")),
+        }
+    };
+    let kernel = integers(array(format!("{name}/{KERNEL}"), infos[0].shape.dims())?)?;
+    let scales = numbers(array(format!("{name}/{SCALES}"), &filters)?, f32::MIN_POSITIVE)?;
+    let bias = infos.get(1).map(|info| numbers(array(info.name.clone(), &filters)?, f32::MIN)).transpose()?;
+    let scale = numbers(array(format!("{name}/{INPUT_SCALE}"), &[1])?, f32::MIN_POSITIVE)?[0];
+    let zero = integers(array(format!("{name}/{INPUT_ZERO}"), &[1])?)?[0];
+    let zero = u8::try_from(zero).map_err(|_| format!("{name}/{INPUT_ZERO}: expected 0 to {LEVELS}, got {zero}"))?;
+    Ok(QuantizedWeights { kernel, scales, bias, input: Quantizer { scale, zero } })
+}
