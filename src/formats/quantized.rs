@@ -1,6 +1,6 @@
 //! [`QuantizedModel::save`] and [`QuantizedModel::load`].
 
-use std::{io::Write, path::Path};
+use std::{collections::HashSet, io::Write, path::Path};
 
 use serde_json::Value;
 
@@ -84,12 +84,13 @@ impl QuantizedModel {
 
     fn bytes(&self) -> Result<Vec<u8>> {
         let (mut archive, mut architecture) = (Archive::default(), self.plan().architecture()?);
+        shorten(
+            &mut architecture,
+            &self.layers().filter(|layer| layer.integers.is_some()).map(|layer| layer.name).collect(),
+        );
         for layer in self.layers() {
             match layer.integers {
-                Some(weights) => {
-                    add(layer.name, weights, layer.infos, &mut archive);
-                    leave_training(layer.name, &mut architecture);
-                }
+                Some(weights) => add(layer.name, weights, layer.infos, &mut archive),
                 None => archive.arrays.extend(layer.infos.iter().zip(layer.weights).map(|(info, weight)| {
                     (info.name.clone(), Array::new(weight.shape(), weight.cast::<f32>().data()))
                 })),
@@ -113,13 +114,16 @@ fn add(name: &str, weights: &QuantizedWeights, infos: &[ParamInfo], archive: &mu
     }
 }
 
-/// Takes away the arguments of a layer that say how its weights begin and are trained: half of what a small file would be.
-fn leave_training(name: &str, architecture: &mut Value) {
+/// Takes away what reading does without: how weights begin and are trained, of the layers that compute in integers, and where Keras has the
+/// classes. It would be a tenth of a small file.
+fn shorten(architecture: &mut Value, integers: &HashSet<&str>) {
     let layers = architecture["config"]["layers"].as_array_mut().into_iter().flatten();
-    let configs = layers.filter_map(|layer| layer["config"].as_object_mut());
-    for config in configs.filter(|config| config.get("name").and_then(Value::as_str) == Some(name)) {
-        let of_training = ["_initializer", "_regularizer", "_constraint"];
-        config.retain(|key, _| !of_training.iter().any(|ending| key.ends_with(ending)));
+    for layer in layers.filter_map(Value::as_object_mut) {
+        layer.retain(|key, _| key == "class_name" || key == "config");
+        let Some(config) = layer.get_mut("config").and_then(Value::as_object_mut) else { continue };
+        let in_integers = config.get("name").and_then(Value::as_str).is_some_and(|name| integers.contains(name));
+        let of_training = ["_initializer", "_regularizer", "_constraint", "trainable", "dtype"];
+        config.retain(|key, _| !(in_integers && of_training.iter().any(|ending| key.ends_with(ending))));
     }
 }
 
@@ -188,4 +192,107 @@ fn take(name: &str, infos: &[ParamInfo], archive: &mut Archive) -> Result<Quanti
     let zero = integers(array(format!("{name}/{INPUT_ZERO}"), &[1])?)?[0];
     let zero = u8::try_from(zero).map_err(|_| format!("{name}/{INPUT_ZERO}: expected 0 to {LEVELS}, got {zero}"))?;
     Ok(QuantizedWeights { kernel, scales, bias, input: Quantizer { scale, zero } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    fn quantized() -> QuantizedModel {
+        let model = Sequential::new([6, 5, 2])
+            .add(Conv2D::new(3, 2).activation(Activation::Relu))
+            .add(AveragePooling2D::new(2))
+            .add(LayerNormalization::new())
+            .add(Flatten::new())
+            .add(Dense::new(2).activation(Activation::Softmax));
+        model.build().unwrap().quantize(&Tensor::random_normal([30, 6, 5, 2], 0.0, 1.0, 0)).unwrap()
+    }
+
+    /// The error of the file whose archive `change` has changed; its checksum is right.
+    fn error(change: impl FnOnce(&mut Archive)) -> String {
+        let mut archive = Archive::parse(&quantized().bytes().unwrap()).unwrap();
+        change(&mut archive);
+        parse(&archive.bytes().unwrap(), &Registry::default()).map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let bytes = quantized().bytes().unwrap();
+        let again = QuantizedModel::from_bytes(&bytes, &Registry::default()).unwrap();
+        assert_eq!(again.bytes().unwrap(), bytes);
+        let x = Tensor::random_normal([5, 6, 5, 2], 0.0, 1.0, 1);
+        assert_eq!(again.predict(&x).unwrap(), quantized().predict(&x).unwrap());
+    }
+
+    #[test]
+    fn what_a_file_can_break_is_an_error() {
+        let put = |name: &str, array: Array| error(|archive| _ = archive.arrays.insert(name.into(), array));
+        let take = |name: &str| error(|archive| _ = archive.arrays.remove(name).unwrap());
+        for (error, words) in [
+            (
+                put("conv2d/kernel_int8", Array::integers([2, 2, 2].into(), &[1; 8])),
+                "kernel_int8: expected shape [2, 2, 2, 3], got [2, 2, 2]",
+            ),
+            (
+                put("conv2d/kernel_int8", Array::new([2, 2, 2, 3].into(), &[1.0_f32; 24])),
+                "kernel_int8: expected the type I8",
+            ),
+            (put("conv2d/kernel_scale", Array::vector(&[1.0_f32; 2])), "kernel_scale: expected shape [3], got [2]"),
+            (put("conv2d/kernel_scale", Array::vector(&[1.0_f32, 0.0, 1.0])), "expected finite numbers above 0, got 0"),
+            (put("conv2d/kernel_scale", Array::vector(&[1.0_f32, -1.0, 1.0])), "above 0, got -1"),
+            (put("conv2d/kernel_scale", Array::vector(&[1.0_f32, f32::NAN, 1.0])), "above 0, got NaN"),
+            (put("conv2d/kernel_scale", Array::vector(&[1.0_f32, f32::INFINITY, 1.0])), "above 0, got inf"),
+            (put("conv2d/kernel_scale", Array::vector(&[1.0_f64, f64::MAX, 1.0])), "above 0, got inf"),
+            (put("dense/kernel_scale", Array::vector(&[f32::MAX; 2])), "so far apart that a factor is inf"),
+            (
+                put("conv2d/bias", Array::vector(&[1.0_f32, f32::NAN, 1.0])),
+                "conv2d/bias: expected finite numbers, got NaN",
+            ),
+            (put("dense/input_scale", Array::vector(&[0.0_f32])), "dense/input_scale: expected finite numbers above 0"),
+            (put("dense/input_zero_point", Array::integers(1.into(), &[-1])), "expected 0 to 127, got -1"),
+            (put("dense/input_zero_point", Array::integers(2.into(), &[1, 1])), "expected shape [1], got [2]"),
+            (
+                put("layer_normalization/gamma", Array::vector(&[1.0_f32])),
+                "layer_normalization/gamma: expected shape (3), got [1]",
+            ),
+            (
+                put("flatten/kernel_int8", Array::vector(&[1.0_f32])),
+                "flatten/kernel_int8: the layer cannot compute in integers",
+            ),
+            (put("other", Array::vector(&[1.0_f32])), "it holds other, which no layer has"),
+            (take("conv2d/kernel_int8"), "it lacks conv2d/kernel"),
+            (take("dense/input_scale"), "it lacks dense/input_scale"),
+            (take("dense/bias"), "it lacks dense/bias"),
+            (take("layer_normalization/beta"), "it lacks layer_normalization/beta"),
+            (error(|archive| _ = archive.strings.remove(QUANTIZATION)), "not quantized"),
+            (
+                error(|archive| _ = archive.strings.insert(QUANTIZATION.into(), "int4".into())),
+                "its weights are \"int4\"",
+            ),
+            (error(|archive| _ = archive.strings.remove(ARCHITECTURE)), "it lacks architecture"),
+            (error(|archive| _ = archive.strings.insert(ARCHITECTURE.into(), "{".into())), "is not JSON"),
+        ] {
+            assert!(error.contains(words), "{error} lacks {words}");
+        }
+    }
+
+    #[test]
+    fn a_model_larger_than_its_file_takes_no_memory() {
+        let error = error(|archive| {
+            let architecture = archive.strings.get_mut(ARCHITECTURE).unwrap();
+            *architecture = architecture.replace("\"filters\":3", "\"filters\":3000000000");
+        });
+        assert!(error.contains("expected shape [2, 2, 2, 3000000000]"), "{error}");
+    }
+
+    #[test]
+    fn a_file_without_integers_is_an_error() {
+        let error = error(|archive| {
+            *archive = Archive { strings: std::mem::take(&mut archive.strings), ..Archive::default() };
+            let plan = Sequential::new([4]).add(Flatten::new());
+            archive.strings.insert(ARCHITECTURE.into(), plan.architecture().unwrap().to_string());
+        });
+        assert!(error.contains("no layer can compute in integers"), "{error}");
+    }
 }

@@ -11,6 +11,7 @@ mod model;
 mod optimizers;
 #[cfg(feature = "plot")]
 mod plot;
+mod quantized;
 mod surgery;
 mod training;
 mod weights;

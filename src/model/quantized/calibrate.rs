@@ -83,7 +83,6 @@ impl Histogram {
 
     /// The bytes with the least error.
     fn best(&self) -> Quantizer {
-        if std::env::var_os("MINMAX").is_some() { return Quantizer::of_range(self.low, self.high); }
         let candidates = (CANDIDATES / 4..=CANDIDATES).rev().map(|i| {
             let part = i as f32 / CANDIDATES as f32;
             Quantizer::of_range(self.low * part, self.high * part)
@@ -103,5 +102,34 @@ impl Histogram {
             (x - held).powi(2) * count as f64
         };
         self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(error).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rare_number_does_not_coarsen_all_others() {
+        let mut histogram = Histogram::new(0.0, 10.0);
+        (0..10_000).for_each(|i| histogram.add(i as f32 * 2e-4));
+        let whole = histogram.best();
+        histogram.add(10.0);
+        assert_eq!(histogram.best(), whole);
+        // Numbers that are as many as others are kept.
+        (0..10_000).for_each(|i| histogram.add(i as f32 * 1e-3));
+        assert!(histogram.best().number(LEVELS) > 9.5);
+    }
+
+    #[test]
+    fn a_range_of_a_single_number_is_held() {
+        for number in [0.0, 3.0, -2.0] {
+            let mut histogram = Histogram::new(number, number);
+            histogram.add(number);
+            let mut byte = [0];
+            let quantizer = histogram.best();
+            quantizer.quantize(&[number], |x| x, &mut byte);
+            assert!((quantizer.number(byte[0]) - number).abs() < 1e-6, "{number}: {quantizer:?}");
+        }
     }
 }

@@ -310,3 +310,25 @@ fn grow(buffer: &mut Vec<u8>, len: usize) {
         buffer.resize(len, 0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{kernels::int8::Tile, prelude::*};
+
+    #[test]
+    fn every_tile_predicts_the_same_bits() {
+        let plan = Sequential::new([9, 8, 3])
+            .add(Conv2D::new(20, 3).padding(Padding::Same).activation(Activation::Relu))
+            .add(MaxPooling2D::new(2))
+            .add(Conv2D::new(7, 2))
+            .add(Flatten::new())
+            .add(Dense::new(4).activation(Activation::Softmax));
+        let x = Tensor::random_normal([30, 9, 8, 3], 0.0, 1.0, 0);
+        let mut model = plan.build().unwrap().quantize(&x).unwrap();
+        let expected = model.predict(&x).unwrap();
+        for tile in Tile::all() {
+            model.program.tile = tile;
+            assert_eq!(model.predict(&x).unwrap(), expected, "{}", tile.name);
+        }
+    }
+}
