@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import activations, callbacks, constraints, initializers, layers, losses, metrics, optimizers, regularizers
-from golden_cases import AUGMENTATIONS, CALLBACKS, CONFIGURATIONS, FIGURES, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS
+from golden_cases import AUGMENTATIONS, CALLBACKS, COMPILED, CONFIGURATIONS, FIGURES, GOLDEN, INITIALIZERS, INPUTS, LAYERS, LOSSES, METRICS
 from golden_cases import OPTIMIZERS, PENALTIES, PREDICTIONS, SCHEDULES, SHAPES, STEPS, TARGETS, TRAINING, TRUNCATED_STD, WEIGHTED
 from keras.src.initializers.random_initializers import compute_fans
 from safetensors.numpy import save_file
@@ -280,6 +280,26 @@ def configuration(source, x):
     return {"sample": x[1:], "layer": {"class_name": layer["class_name"], "config": config}}
 
 
+def compile_configs():
+    """How Keras writes what compile takes: each object alone, and together."""
+    modules = {"optimizers": optimizers, "schedules": optimizers.schedules, "losses": losses, "metrics": metrics}
+    tables = {"optimizers": OPTIMIZERS, "schedules": SCHEDULES, "losses": LOSSES, "metrics": METRICS}
+    for kind, cases in tables.items():
+        for name, source, *_ in cases:
+            keras.utils.clear_session()
+            yield kind, name, keras.saving.serialize_keras_object(construct(source, optimizers, modules[kind]))
+    for name, arguments in COMPILED:
+        keras.utils.clear_session()
+        model = keras.Sequential([layers.Input((4,)), layers.Dense(3, activation="softmax", name="dense")])
+        model.compile(**construct(f"dict({arguments})", keras, optimizers, metrics, losses))
+        yield "compiled", name, model.get_compile_config()
+
+
+def write_compile_configs():
+    rows = [json.dumps({"kind": kind, "case": name, "config": config}) for kind, name, config in compile_configs()]
+    (GOLDEN / "compile_configs.json").write_text("[\n" + ",\n".join(rows) + "\n]\n")
+
+
 def save(file, cases):
     """Writes {case: {name: tensor}} as tensors named case/name."""
     tensors = {f"{case}/{name}": np.asarray(t, order="C") for case, ts in cases.items() for name, t in ts.items()}
@@ -362,6 +382,7 @@ def main():
     rows = [f"  {json.dumps(name)}: {json.dumps(case)}" for name, case in cases.items()]
     (GOLDEN / "configurations.json").write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
+    write_compile_configs()
     write_readme(layer_cases, loss_cases, metric_cases)
 
 

@@ -553,6 +553,19 @@ METRICS = [
     ("r2_constant", "R2Score()", *ALL),
 ]
 
+# --- compilation -----------------------------------------------------------------------------------------------------
+
+# The arguments of compile in the forms that Keras allows, for a model of one layer, "dense", with a softmax.
+COMPILED = [
+    ("names", "optimizer='adam', loss='sparse_categorical_crossentropy', metrics=['accuracy']"),
+    ("short_names", "optimizer='sgd', loss='mse', metrics=['acc', 'MAE', 'mse']"),
+    ("objects", "optimizer=SGD(0.5), loss=CategoricalCrossentropy(label_smoothing=0.25), metrics=[Recall(name='found'), 'accuracy']"),
+    ("functions", "optimizer='rmsprop', loss=losses.mean_squared_error, metrics=[metrics.mean_absolute_error]"),
+    ("dictionaries", "optimizer='nadam', loss={'dense': 'mse'}, metrics={'dense': ['mae']}, loss_weights={'dense': 1.0}"),
+    ("lists", "optimizer='adamax', loss=['mse'], metrics=[['mae']], loss_weights=[1.0]"),
+    ("no_metrics", "optimizer=AdamW(weight_decay=0.25), loss=Huber()"),
+]
+
 # --- initializers -----------------------------------------------------------------------------------------------------
 
 SHAPES = [(10,), (784, 10), (3, 3, 1, 32), (3, 3, 32, 64), (5, 2, 4, 6), (1, 1, 16, 8)]

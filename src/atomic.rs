@@ -10,7 +10,9 @@ use std::{
 use crate::{Error, Result};
 
 /// Writes a temporary file beside `path`, then renames it to `path`, so that a failure or a crash leaves the old file,
-/// or none.
+/// or none. When it has returned, a loss of power leaves the new one.
+///
+/// A crash may also leave the temporary file. Nobody removes it: it might be one that another process, even on another machine, is writing.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let (temporary, mut file) = create_beside(path).map_err(|e| Error::io(path, e))?;
     let written = write(&mut file).and_then(|()| file.sync_all());
@@ -19,7 +21,18 @@ pub(crate) fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<(
         // The first error is the one to report.
         let _ = fs::remove_file(&temporary);
         Error::io(path, e)
-    })
+    })?;
+    sync_folder_of(path);
+    Ok(())
+}
+
+/// Brings the new name to the disk. The file is in place, so where the system cannot do this, that is no error.
+fn sync_folder_of(path: &Path) {
+    // Windows does not open folders.
+    if cfg!(unix) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
 }
 
 fn create_beside(path: &Path) -> io::Result<(PathBuf, File)> {

@@ -69,6 +69,7 @@
 //! | weights: first values, penalties, limits | [`Initializer`], [`Regularizer`], [`Constraint`] |
 //! | what watches and steers a training | [`callbacks`] |
 //! | losses and metrics | [`losses`], [`Metric`], [`metrics`] |
+//! | files of models | [`load_model`], [`Model::save`], [`Model::from_bytes`], [`config`] |
 //! | optimizers, and schedules of their rates | [`optimizers`], [`optimizers::schedules`] |
 //! | arrays and classes | [`tensor`], [`Tensor`], [`Labels`], [`Shape`] |
 //! | data that does not fit in memory | [`Dataset`](data::Dataset), [`Model::fit_dataset`], [`data::dataset`] |

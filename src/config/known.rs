@@ -15,7 +15,8 @@ impl<O: Object> Known<O> {
 
     /// Adds a class, or replaces it.
     pub fn add(&mut self, object: O) {
-        self.0.retain(|known| known.class_name() != object.class_name());
+        let class = letters(object.class_name());
+        self.0.retain(|known| letters(known.class_name()) != class);
         self.0.push(object);
     }
 
@@ -59,6 +60,26 @@ mod tests {
 
     use super::*;
     use crate::{losses::Loss, prelude::*};
+
+    #[test]
+    fn a_class_of_ones_own_replaces_that_of_the_same_name() {
+        #[derive(Clone, Debug)]
+        struct Own;
+        impl Loss for Own {
+            fn name(&self) -> &'static str {
+                "huber"
+            }
+
+            fn arguments(&mut self, _: &mut crate::config::Arguments) {}
+
+            fn sample(&self, _: Target, _: &[f64], _: usize, _: Option<&mut [f64]>) -> f64 {
+                0.0
+            }
+        }
+        let mut known: Known<Arc<dyn Loss>> = Known::new([Arc::new(Huber::default()) as Arc<dyn Loss>]);
+        known.add(Arc::new(Own));
+        assert_eq!(known.read(&json!("Huber")).unwrap().class_name(), "huber");
+    }
 
     #[test]
     fn names_are_those_of_keras_in_either_form() {

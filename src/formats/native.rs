@@ -1,5 +1,7 @@
 //! The format of [`Model::save`] that is cornu's own.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{archive::Archive, optimizer_state, quantized::QUANTIZATION, weights};
@@ -15,7 +17,9 @@ pub(super) fn bytes<T: Scalar>(model: &Model<T>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     weights::add_weights(model, &mut archive);
     archive.strings.insert(ARCHITECTURE.into(), model.architecture()?.to_string());
-    let compile_config = model.compile_config().map_err(refuse)?;
+    let compile_config = model.compile_config();
+    let compile_config =
+        compile_config.map_err(|message| refuse(format!("{message}; save_weights needs no arguments")))?;
     if !compile_config.is_null() {
         archive.strings.insert(COMPILE_CONFIG.into(), compile_config.to_string());
         optimizer_state::add(model.optimizer_state()?, &mut archive).map_err(refuse)?;
@@ -37,6 +41,12 @@ pub(super) fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Mode
     let plan = Sequential::of_architecture(&json(ARCHITECTURE, architecture)?, registry)?;
     let params = |layout: &_| weights::all(layout, &archive).map_err(|message| Error::data("weights", message));
     let mut model = plan.build_with(params).map_err(|error| error.to_string())?;
+    let names: HashSet<&str> = model.layout().infos().iter().map(|info| info.name.as_str()).collect();
+    if let Some(name) =
+        archive.arrays.keys().find(|name| !names.contains(name.as_str()) && !optimizer_state::holds(name))
+    {
+        return Err(format!("it holds {name}, which none of its layers has"));
+    }
     if let Some(compile_config) = archive.strings.get(COMPILE_CONFIG) {
         model.compile_from(&json(COMPILE_CONFIG, compile_config)?, registry)?;
     }
@@ -49,4 +59,104 @@ pub(super) fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Mode
 
 pub(super) fn json(name: &str, text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("its {name} is not JSON: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{formats::archive::Array, prelude::*};
+
+    /// The error of a file in which something is changed, but not its checksum.
+    fn error(change: impl FnOnce(&mut Archive)) -> String {
+        let plan = Sequential::new([4]).add(Dense::new(3).named("a"));
+        let model = plan.compile(Adam::default(), MeanSquaredError, [Metric::MeanAbsoluteError]).unwrap();
+        let mut archive = Archive::parse(&bytes(&model).unwrap()).unwrap();
+        change(&mut archive);
+        parse::<f32>(&archive.bytes().unwrap(), &Registry::default()).unwrap_err()
+    }
+
+    /// As above, with other words in one of the strings.
+    fn replaced(string: &str, old: &str, new: &str) -> String {
+        error(|archive| {
+            let text = archive.strings.get_mut(string).unwrap();
+            assert!(text.contains(old), "{text} lacks {old}");
+            *text = text.replace(old, new);
+        })
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_before_memory_is_taken() {
+        let set = |name: &'static str, text: &'static str| {
+            error(move |archive| _ = archive.strings.insert(name.into(), text.into()))
+        };
+        let array =
+            |name: &'static str, array: Array| error(move |archive| _ = archive.arrays.insert(name.into(), array));
+        let nested = "[".repeat(100_000);
+        for (error, words) in [
+            (set(ARCHITECTURE, "{"), "its architecture is not JSON"),
+            (
+                error(|archive| _ = archive.strings.insert(ARCHITECTURE.into(), nested)),
+                "its architecture is not JSON: recursion",
+            ),
+            (set(ARCHITECTURE, "{}"), "expected an object with a class_name"),
+            (replaced(ARCHITECTURE, "\"units\":3", "\"units\":2000000000000"), "larger than any memory"),
+            (
+                replaced(ARCHITECTURE, "\"units\":3", "\"units\":1000000000"),
+                "a/kernel: expected shape (4, 1000000000), got [4, 3]",
+            ),
+            (replaced(ARCHITECTURE, "\"a\"", "\"b\""), "it lacks b/kernel"),
+            (error(|archive| _ = archive.arrays.remove("a/bias")), "it lacks a/bias"),
+            (array("c/kernel", Array::vector(&[1.0_f32])), "it holds c/kernel, which none of its layers has"),
+            (set(COMPILE_CONFIG, "?"), "its compile_config is not JSON"),
+            (
+                replaced(COMPILE_CONFIG, "\"Adam\"", "\"Own\""),
+                "compile_config: optimizer: keras.optimizers has no Own here",
+            ),
+            (replaced(COMPILE_CONFIG, "\"Adam\"", "\"Own\""), "by Registry::uncompiled"),
+            (replaced(COMPILE_CONFIG, "\"Adam\"", "\"SGD\""), "there is no argument"),
+            (set("optimizer steps", "9007199254740992"), "optimizer steps is not a number"),
+            (set("optimizer epochs", "-1"), "optimizer epochs is not a number"),
+            (error(|archive| _ = archive.arrays.remove("optimizer/velocity")), "it lacks optimizer/velocity"),
+            (
+                array("optimizer/velocity", Array::vector(&[1.0_f32])),
+                "got momentum of 15 numbers, velocity of 1 numbers",
+            ),
+            (array("optimizer learning rate", Array::vector(&[f64::NAN])), "learning_rate must be a finite number"),
+        ] {
+            assert!(error.contains(words), "{error} lacks {words}");
+        }
+    }
+
+    #[test]
+    fn a_weight_with_the_name_of_an_array_of_the_optimizer_is_an_error() {
+        #[derive(Clone, Debug)]
+        struct Own;
+        impl LayerConfig for Own {
+            type Built = BuiltOwn;
+
+            fn class_name(&self) -> &'static str {
+                "Own"
+            }
+
+            fn arguments(&mut self, _: &mut crate::config::Arguments) {}
+
+            fn build(&self, cx: &mut Build) -> Result<(BuiltOwn, Shape)> {
+                cx.weight("momentum", [1], Initializer::Zeros)?;
+                Ok((BuiltOwn, cx.input()))
+            }
+        }
+        #[derive(Debug)]
+        struct BuiltOwn;
+        impl Layer for BuiltOwn {
+            type Work<T: Scalar> = ();
+
+            fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), _: View<T>, _: ViewMut<T>) {}
+
+            fn backward<T: Scalar>(&self, _: &mut Backward<T>, _: &mut (), _: Taped<T>, _: Option<ViewMut<T>>) {}
+        }
+        let plan = Sequential::new([4]).add(Own.named("optimizer"));
+        let model = plan.compile(Adam::default(), MeanSquaredError, []).unwrap();
+        let error = bytes(&model).unwrap_err().to_string();
+        assert!(error.contains("a weight is called optimizer/momentum"), "{error}");
+    }
 }

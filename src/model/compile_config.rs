@@ -4,11 +4,42 @@ use serde_json::{Value, json};
 
 use super::Model;
 use crate::{
-    Scalar,
+    Error, Result, Scalar,
     config::{self, Registry, shortened},
 };
 
 impl<T: Scalar> Model<T> {
+    /// The optimizer, the loss and the metrics as JSON, in the schema of Keras's `model.get_compile_config()`.
+    ///
+    /// ```
+    /// use cornu::prelude::*;
+    ///
+    /// let plan = Sequential::new([4]).add(Dense::new(1));
+    /// let model = plan.clone().compile(Adam::new(0.1).clipnorm(1.0), Huber::default(), [Metric::MeanAbsoluteError])?;
+    /// let mut other = plan.build()?;
+    /// other.compile_from_config(&model.get_compile_config()?)?;
+    /// assert_eq!(other.learning_rate()?, 0.1);
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the model is not compiled, or an optimizer, a loss, a metric or a schedule of your own does not tell its arguments.
+    pub fn get_compile_config(&self) -> Result<String> {
+        self.compiled("get_compile_config")?;
+        let json = self.compile_config().map_err(|message| Error::argument("get_compile_config", message))?;
+        Ok(format!("{json:#}"))
+    }
+
+    /// Compiles the model as [`get_compile_config`](Model::get_compile_config), or Keras, has written; see [`compile`](Model::compile).
+    ///
+    /// # Errors
+    /// When `json` is no JSON, or has an optimizer, a loss, a metric or an argument that does not exist here; then nothing has changed.
+    pub fn compile_from_config(&mut self, json: &str) -> Result<()> {
+        let refuse = |message| Error::argument("compile_from_config", message);
+        let json = serde_json::from_str(json).map_err(|error| refuse(format!("not JSON: {error}")))?;
+        self.compile_as(&json, &Registry::default()).map_err(refuse)
+    }
+
     /// The optimizer, the loss and the metrics as Keras writes them; `null` when the model is not compiled.
     pub(crate) fn compile_config(&self) -> Result<Value, String> {
         let Some(compiled) = &self.compiled else {

@@ -6,6 +6,7 @@ use cornu::{
 
 use crate::{
     cases::{self, Case},
+    compile_configs,
     given::Given,
 };
 
@@ -55,6 +56,9 @@ fn losses_are_those_of_keras() {
 
 /// `head` is the last activation, into which `y_pred` goes.
 fn check(case: &Case, head: Activation, loss: impl Loss + Clone) {
+    let plan = Sequential::new(case.get("y_pred").shape().sample()).add(head);
+    let model = plan.compile(SGD::default(), loss.clone(), []).unwrap();
+    compile_configs::check("losses", case.name.trim_end_matches("_weighted"), model);
     by_row(case, head, &loss);
     by_model::<f32>(case, head, loss.clone());
     by_model::<f64>(case, head, loss);

@@ -4,6 +4,7 @@
 mod augmentation;
 mod callbacks;
 mod cases;
+mod compile_configs;
 mod configurations;
 mod convolutions;
 mod dot;

@@ -1,18 +1,21 @@
 use cornu::{data::Targets, losses::Loss, prelude::*};
 
-use crate::cases::{self, Case};
+use crate::{
+    cases::{self, Case},
+    compile_configs,
+};
 
 #[test]
 fn metrics_are_those_of_keras() {
     for case in cases::read("metrics.safetensors") {
         let metric = metric(case.name.trim_end_matches("_ties"));
         // The loss only says of what kind the targets are.
-        let of_values = || evaluate(&case, MeanSquaredError, (&case.tensor::<f32>("y_true")).into(), &metric);
-        let of_labels = |labels: &Labels| {
-            let loss = SparseCategoricalCrossentropy::default().from_logits(true);
-            evaluate(&case, loss, labels.into(), &metric)
-        };
+        let values = || model(&case, MeanSquaredError, &metric);
+        let labels = || model(&case, SparseCategoricalCrossentropy::default().from_logits(true), &metric);
+        let of_values = || evaluate(&case, &values(), (&case.tensor::<f32>("y_true")).into(), &metric);
+        let of_labels = |y_true: &Labels| evaluate(&case, &labels(), y_true.into(), &metric);
         let y_true = case.get("y_true");
+        compile_configs::check("metrics", &case.name, if y_true.rank() == 1 { labels() } else { values() });
         let value = if y_true.rank() == 1 { of_labels(&case.labels("y_true")) } else { of_values() };
         case.assert_close("value", &Tensor::full((), value), 0.0);
         let is_one_hot = || y_true.sum_axis(1).unwrap().data().iter().all(|&sum| sum == 1.0);
@@ -70,11 +73,15 @@ fn metric(case: &str) -> Metric {
     }
 }
 
-/// What `evaluate` reports of a model that gives `y_pred`, whatever the size of the batches.
-fn evaluate(case: &Case, loss: impl Loss, y_true: Targets, metric: &Metric) -> f64 {
+/// A model that gives `y_pred` for it.
+fn model(case: &Case, loss: impl Loss, metric: &Metric) -> Model {
+    let plan = Sequential::new(case.get("y_pred").shape().sample()).add(Activation::Linear);
+    plan.compile(SGD::default(), loss, [metric.clone()]).unwrap()
+}
+
+/// What `evaluate` reports, whatever the size of the batches.
+fn evaluate(case: &Case, model: &Model, y_true: Targets, metric: &Metric) -> f64 {
     let y_pred: Tensor = case.tensor("y_pred");
-    let model = Sequential::new(y_pred.shape().sample()).add(Activation::Linear);
-    let model = model.compile(SGD::default(), loss, [metric.clone()]).unwrap();
     let value = |batch_size| model.evaluate_with(&y_pred, y_true, batch_size).unwrap().get(&metric.name()).unwrap();
     assert_eq!(value(4), value(usize::MAX), "{}", case.name);
     value(4)

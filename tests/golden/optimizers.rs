@@ -1,6 +1,9 @@
 use cornu::prelude::*;
 
-use crate::cases::{self, Case};
+use crate::{
+    cases::{self, Case},
+    compile_configs,
+};
 
 #[test]
 fn optimizers_are_those_of_keras() {
@@ -54,6 +57,9 @@ fn optimizers_are_those_of_keras() {
 }
 
 fn check(case: &Case, optimizer: impl Optimizer) {
+    let plan = Sequential::new([1]).add(Activation::Linear);
+    let model = plan.compile(optimizer.clone(), MeanSquaredError, []).unwrap();
+    compile_configs::check("optimizers", &case.name, model);
     steps::<f32>(case, &optimizer);
     steps::<f64>(case, &optimizer);
 }
@@ -123,8 +129,11 @@ fn schedules_are_those_of_keras() {
     }
 }
 
-fn rates(case: &Case, schedule: impl Schedule) {
+fn rates(case: &Case, schedule: impl Schedule + Clone) {
     schedule.check().unwrap();
+    let plan = Sequential::new([1]).add(Activation::Linear);
+    let model = plan.compile(SGD::new(schedule.clone()), MeanSquaredError, []).unwrap();
+    compile_configs::check("schedules", &case.name, model);
     let rates: Vec<f64> = case.get("step").data().iter().map(|&step| schedule.rate(step as u64)).collect();
     case.assert_close("rate", &Tensor::new([rates.len()], rates.clone()).unwrap(), 0.0);
 }
