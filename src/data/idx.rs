@@ -240,6 +240,19 @@ mod tests {
     }
 
     #[test]
+    fn what_unpacks_to_hundreds_of_times_its_size_is_an_error() {
+        let zeros = |len: u32| {
+            let mut bytes = vec![0, 0, 8, 1];
+            bytes.extend(len.to_be_bytes());
+            bytes.resize(bytes.len() + len as usize, 0);
+            gzip(&bytes)
+        };
+        assert_format_error(&zeros(20 << 20), "over 200 times as many");
+        let few = zeros(10 << 20);
+        assert_eq!(read_from(&few[..], "few").unwrap().shape(), (10 << 20).into());
+    }
+
+    #[test]
     fn bytes_after_the_end_are_an_error() {
         let long = [file(), vec![0]].concat();
         assert_format_error(&long, "goes on after byte 28");

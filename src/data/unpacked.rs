@@ -1,20 +1,33 @@
 //! [`Unpacked`]: the bytes of a file, packed with gzip or not.
 
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, BufReader, Cursor, Read},
     path::Path,
+    rc::Rc,
 };
 
 use flate2::read::MultiGzDecoder;
 
 use crate::{Error, Result};
 
+/// How many times its size a file may unpack to; real data shrinks to a tenth.
+const MAX_RATIO: u64 = 200;
+
+/// Up to so many bytes, the ratio does not count.
+const ALWAYS: u64 = 16 << 20;
+
+/// Bytes that are read before the ratio is looked at again.
+const PART: u64 = 1 << 20;
+
 /// Unpacked bytes that are read from the front.
 ///
-/// Memory grows with the bytes that arrive, never with what is asked for.
+/// Memory grows with the bytes that arrive, never with what is asked for, and those that arrive are at most [`MAX_RATIO`] times the file.
 pub(super) struct Unpacked<'a> {
     bytes: Box<dyn Read + 'a>,
+    /// The bytes of the file that were read so far.
+    packed: Rc<Cell<u64>>,
     /// What an error calls the source.
     name: &'a Path,
     /// The number of bytes read so far.
@@ -30,8 +43,9 @@ impl<'a> Unpacked<'a> {
 
     /// Those of any source; an error calls it by `name`.
     pub fn new(source: impl Read + 'a, name: &'a Path) -> Result<Self> {
-        let bytes = unpack(source).map_err(|e| Error::io(name, e))?;
-        Ok(Unpacked { bytes, name, at: 0 })
+        let packed = Rc::default();
+        let bytes = unpack(Counted { source, count: Rc::clone(&packed) }).map_err(|e| Error::io(name, e))?;
+        Ok(Unpacked { bytes, packed, name, at: 0 })
     }
 
     pub fn name(&self) -> &'a Path {
@@ -63,16 +77,45 @@ impl<'a> Unpacked<'a> {
     pub fn take_up_to(&mut self, len: u64) -> Result<Vec<u8>> {
         // Not with_capacity: `len` is only what the file claims.
         let mut bytes = Vec::new();
-        let result = self.bytes.by_ref().take(len).read_to_end(&mut bytes);
-        self.at += bytes.len() as u64;
-        match result {
-            Ok(_) => Ok(bytes),
-            // An error without a number is not the operating system's, but the decoder's.
-            Err(e) if e.raw_os_error().is_none() && is_damage(e.kind()) => {
-                Err(Error::format(self.name, format!("damaged after {} bytes: {e}", self.at)))
+        while (bytes.len() as u64) < len {
+            let (start, part) = (bytes.len(), PART.min(len - bytes.len() as u64));
+            let result = self.bytes.by_ref().take(part).read_to_end(&mut bytes);
+            let read = (bytes.len() - start) as u64;
+            self.at += read;
+            match result {
+                Ok(_) if self.at > ALWAYS && self.at / MAX_RATIO > self.packed.get() => {
+                    let (at, packed) = (self.at, self.packed.get());
+                    return Err(Error::format(
+                        self.name,
+                        format!(
+                            "{packed} bytes of it unpack to {at} or more, over {MAX_RATIO} times as many: no data set does"
+                        ),
+                    ));
+                }
+                Ok(_) if read < part => break,
+                Ok(_) => {}
+                // An error without a number is not the operating system's, but the decoder's.
+                Err(e) if e.raw_os_error().is_none() && is_damage(e.kind()) => {
+                    return Err(Error::format(self.name, format!("damaged after {} bytes: {e}", self.at)));
+                }
+                Err(e) => return Err(Error::io(self.name, e)),
             }
-            Err(e) => Err(Error::io(self.name, e)),
         }
+        Ok(bytes)
+    }
+}
+
+/// A source that counts the bytes that are read.
+struct Counted<R> {
+    source: R,
+    count: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.count.set(self.count.get() + read as u64);
+        Ok(read)
     }
 }
 

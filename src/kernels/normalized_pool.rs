@@ -7,7 +7,7 @@ use num_traits::Float;
 
 use super::{
     batch_norm::double,
-    pool::{LANES, Map, Pool, Taps, lanes, max_of, maxima},
+    pool::{LANES, Map, Pool, Taps, lanes, max_of, maxima, number},
     simd::vectorized,
 };
 
@@ -85,14 +85,18 @@ impl<T: Float> NormalizedPool<'_, T> {
         vectorized(
             #[inline(always)]
             || {
-                self.pool.for_each_output(dy.len(), |taps, output| {
-                    for channel in (0..whole).step_by(LANES) {
-                        self.gradient_of::<LANES>(&taps, x, &dy[output..], [a, b, shift], dx, channel);
-                    }
-                    for channel in whole..c {
-                        self.gradient_of::<1>(&taps, x, &dy[output..], [a, b, shift], dx, channel);
-                    }
-                });
+                self.pool.for_each_output(
+                    dy.len(),
+                    #[inline(always)]
+                    |taps, output| {
+                        for channel in (0..whole).step_by(LANES) {
+                            self.gradient_of::<LANES>(&taps, x, &dy[output..], [a, b, shift], dx, channel);
+                        }
+                        for channel in whole..c {
+                            self.gradient_of::<1>(&taps, x, &dy[output..], [a, b, shift], dx, channel);
+                        }
+                    },
+                );
             },
         );
         self.leftover_gradient(x, [b, shift], dx);
@@ -152,20 +156,18 @@ impl<T: Float> NormalizedPool<'_, T> {
             |taps, output| {
                 for (group, sums) in sums.iter_mut().enumerate() {
                     let channel = first + group * N;
-                    let winner = self.winners::<N>(&taps, x, channel);
-                    let (dy, mean) = (lanes::<T, N>(&dy[output..], channel), lanes::<T, N>(mean, channel));
-                    let mut of_winner = mean;
-                    taps.for_each(
+                    let (best, of_winner) = max_of::<T, T, N>(
+                        &taps,
+                        x,
+                        *self,
+                        channel,
                         #[inline(always)]
-                        |input, tap| {
-                            let x = lanes::<T, N>(&x[input..], channel);
-                            for i in 0..N {
-                                of_winner[i] = if winner[i] == tap { x[i] } else { of_winner[i] };
-                            }
-                        },
+                        |_, x| x,
                     );
+                    let (dy, mean) = (lanes::<T, N>(&dy[output..], channel), lanes::<T, N>(mean, channel));
                     for i in 0..N {
-                        let dz = if winner[i] == NOBODY { T::zero() } else { dy[i] };
+                        // Nobody has won where the relu gives 0.
+                        let dz = if self.relu && !(best[i] > T::zero()) { T::zero() } else { dy[i] };
                         sums[0][i] = sums[0][i] + dz;
                         sums[1][i] = sums[1][i] + dz * (of_winner[i] - mean[i]);
                     }
@@ -177,7 +179,7 @@ impl<T: Float> NormalizedPool<'_, T> {
     /// The taps that win in `N` channels of a window; nobody where the relu gives 0.
     #[inline(always)]
     fn winners<const N: usize>(&self, taps: &Taps, x: &[T], channel: usize) -> [u32; N] {
-        let (best, mut winner) = max_of::<T, N>(taps, x, *self, channel);
+        let (best, mut winner) = max_of::<T, u32, N>(taps, x, *self, channel, number);
         if self.relu {
             for i in 0..N {
                 winner[i] = if best[i] > T::zero() { winner[i] } else { NOBODY };

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use num_traits::Float;
+use num_traits::{Float, Zero};
 
 use super::{Window, simd::vectorized};
 
@@ -61,19 +61,40 @@ impl Pool {
 
     /// Calls `visit` with the taps of each output and where its channels start.
     #[inline(always)]
-    pub(super) fn for_each_output(&self, outputs: usize, mut visit: impl FnMut(Taps, usize)) {
+    pub(super) fn for_each_output(&self, outputs: usize, visit: impl FnMut(Taps, usize)) {
+        // Constants, so that the compiler unrolls the loops over the taps of this most common window.
+        match self.window.kernel == [2, 2] && self.window.is_packed() {
+            true => self.for_each_window(outputs, |_, _| 0..2, 2, visit),
+            false => self.for_each_window(
+                outputs,
+                |axis, output| self.window.taps_inside(axis, output),
+                self.window.kernel[1],
+                visit,
+            ),
+        }
+    }
+
+    /// [`for_each_output`](Pool::for_each_output) for windows of `kw` taps across, of which those in `inside` lie in the image.
+    #[inline(always)]
+    fn for_each_window(
+        &self,
+        outputs: usize,
+        inside: impl Fn(usize, usize) -> Range<usize>,
+        kw: usize,
+        mut visit: impl FnMut(Taps, usize),
+    ) {
         let (window, c) = (&self.window, self.channels);
         let [oh, ow] = window.output;
         let pixel = |axis: usize, output: usize| (output * window.strides[axis]).wrapping_sub(window.padding[axis]);
         for sample in 0..outputs / (window.outputs() * c) {
             for oy in 0..oh {
-                let down = window.taps_inside(0, oy);
+                let down = inside(0, oy);
                 let line = pixel(0, oy).wrapping_add(sample * window.input[0]).wrapping_mul(window.input[1]);
                 for ox in 0..ow {
                     let taps = Taps {
                         down: down.clone(),
-                        across: window.taps_inside(1, ox),
-                        kw: window.kernel[1],
+                        across: inside(1, ox),
+                        kw,
                         origin: line.wrapping_add(pixel(1, ox)).wrapping_mul(c),
                         line_stride: window.dilation[0] * window.input[1] * c,
                         pixel_stride: window.dilation[1] * c,
@@ -122,37 +143,49 @@ pub(super) fn maxima<T: Float>(
     vectorized(
         #[inline(always)]
         || {
-            pool.for_each_output(y.len(), |taps, output| {
-                let (lanes, rest) = y[output..][..pool.channels].as_chunks_mut::<LANES>();
-                let first = lanes.len() * LANES;
-                for (i, y) in lanes.iter_mut().enumerate() {
-                    let (best, winners) = max_of::<T, LANES>(&taps, x, map, i * LANES);
-                    *y = best;
-                    keep(output + i * LANES, &winners);
-                }
-                for (i, y) in rest.iter_mut().enumerate() {
-                    let ([best], winner) = max_of::<T, 1>(&taps, x, map, first + i);
-                    *y = best;
-                    keep(output + first + i, &winner);
-                }
-            });
+            pool.for_each_output(
+                y.len(),
+                #[inline(always)]
+                |taps, output| {
+                    let (lanes, rest) = y[output..][..pool.channels].as_chunks_mut::<LANES>();
+                    let first = lanes.len() * LANES;
+                    for (i, y) in lanes.iter_mut().enumerate() {
+                        let (best, winners) = max_of::<T, u32, LANES>(&taps, x, map, i * LANES, number);
+                        *y = best;
+                        keep(output + i * LANES, &winners);
+                    }
+                    for (i, y) in rest.iter_mut().enumerate() {
+                        let ([best], winner) = max_of::<T, u32, 1>(&taps, x, map, first + i, number);
+                        *y = best;
+                        keep(output + first + i, &winner);
+                    }
+                },
+            );
         },
     );
 }
 
-/// The maxima and the winners of `N` channels from `channel` on.
+/// The number of a tap, for `N` channels.
 #[inline(always)]
-pub(super) fn max_of<T: Float, const N: usize>(
+pub(super) fn number<T, const N: usize>(tap: u32, _: [T; N]) -> [u32; N] {
+    [tap; N]
+}
+
+/// The maxima of `N` channels from `channel` on, and what `of` tells of the taps that win, by their number and their `x`.
+#[inline(always)]
+pub(super) fn max_of<T: Float, W: Copy + Zero, const N: usize>(
     taps: &Taps,
     x: &[T],
     map: impl Map<T>,
     channel: usize,
-) -> ([T; N], [u32; N]) {
-    let (mut best, mut winner) = ([T::neg_infinity(); N], [0; N]);
+    of: impl Fn(u32, [T; N]) -> [W; N],
+) -> ([T; N], [W; N]) {
+    let (mut best, mut winner) = ([T::neg_infinity(); N], [W::zero(); N]);
     taps.for_each(
         #[inline(always)]
         |input, tap| {
-            let x = map.map(lanes::<T, N>(&x[input..], channel), channel);
+            let pixel = lanes::<T, N>(&x[input..], channel);
+            let (x, of_tap) = (map.map(pixel, channel), of(tap, pixel));
             // A loop for each array, so that the compiler makes vectors of them.
             let mut wins = [false; N];
             for i in 0..N {
@@ -164,7 +197,7 @@ pub(super) fn max_of<T: Float, const N: usize>(
                 best[i] = if wins[i] { x[i] } else { best[i] };
             }
             for i in 0..N {
-                winner[i] = if wins[i] { tap } else { winner[i] };
+                winner[i] = if wins[i] { of_tap[i] } else { winner[i] };
             }
         },
     );
@@ -193,15 +226,22 @@ fn scatter<T: Float>(pool: &Pool, dy: &[T], winners: &[u32], dx: &mut [T], give:
     vectorized(
         #[inline(always)]
         || {
-            pool.for_each_output(dy.len(), |taps, output| {
-                let (dy, winners) = (&dy[output..][..pool.channels], &winners[output..][..pool.channels]);
-                taps.for_each(|input, tap| {
-                    let dx = &mut dx[input..][..pool.channels];
-                    for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(winners) {
-                        give(dx, if winner == tap { dy } else { T::zero() });
-                    }
-                });
-            });
+            pool.for_each_output(
+                dy.len(),
+                #[inline(always)]
+                |taps, output| {
+                    let (dy, winners) = (&dy[output..][..pool.channels], &winners[output..][..pool.channels]);
+                    taps.for_each(
+                        #[inline(always)]
+                        |input, tap| {
+                            let dx = &mut dx[input..][..pool.channels];
+                            for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(winners) {
+                                give(dx, if winner == tap { dy } else { T::zero() });
+                            }
+                        },
+                    );
+                },
+            );
         },
     );
 }
@@ -213,15 +253,22 @@ pub fn average<T: Float>(pool: &Pool, x: &[T], y: &mut [T]) {
     vectorized(
         #[inline(always)]
         || {
-            pool.for_each_output(y.len(), |taps, output| {
-                let share = reciprocal::<T>(taps.count());
-                let y = &mut y[output..][..pool.channels];
-                taps.for_each(|input, _| {
-                    for (y, &x) in y.iter_mut().zip(&x[input..][..pool.channels]) {
-                        *y = *y + x * share;
-                    }
-                });
-            });
+            pool.for_each_output(
+                y.len(),
+                #[inline(always)]
+                |taps, output| {
+                    let share = reciprocal::<T>(taps.count());
+                    let y = &mut y[output..][..pool.channels];
+                    taps.for_each(
+                        #[inline(always)]
+                        |input, _| {
+                            for (y, &x) in y.iter_mut().zip(&x[input..][..pool.channels]) {
+                                *y = *y + x * share;
+                            }
+                        },
+                    );
+                },
+            );
         },
     );
 }
@@ -233,15 +280,22 @@ pub fn average_gradient<T: Float>(pool: &Pool, dy: &[T], dx: &mut [T]) {
     vectorized(
         #[inline(always)]
         || {
-            pool.for_each_output(dy.len(), |taps, output| {
-                let share = reciprocal::<T>(taps.count());
-                let dy = &dy[output..][..pool.channels];
-                taps.for_each(|input, _| {
-                    for (dx, &dy) in dx[input..][..pool.channels].iter_mut().zip(dy) {
-                        *dx = *dx + dy * share;
-                    }
-                });
-            });
+            pool.for_each_output(
+                dy.len(),
+                #[inline(always)]
+                |taps, output| {
+                    let share = reciprocal::<T>(taps.count());
+                    let dy = &dy[output..][..pool.channels];
+                    taps.for_each(
+                        #[inline(always)]
+                        |input, _| {
+                            for (dx, &dy) in dx[input..][..pool.channels].iter_mut().zip(dy) {
+                                *dx = *dx + dy * share;
+                            }
+                        },
+                    );
+                },
+            );
         },
     );
 }

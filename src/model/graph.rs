@@ -101,7 +101,9 @@ impl Graph {
         };
         let largest = segments.iter().filter(|segment| segment.scope != Scope::WholeBatch).map(elements).max();
         let sample_bytes = largest.unwrap_or(0).saturating_mul(size_of::<f32>());
-        let shard = (SHARD_BYTES / sample_bytes.max(1)).clamp(1, MAX_SHARD);
+        let fits = (SHARD_BYTES / sample_bytes.max(1)).clamp(1, MAX_SHARD);
+        // Most batches are powers of two, and shards of which some are smaller would keep the threads waiting for each other.
+        let shard = 1 << fits.ilog2();
         Graph { input, nodes, head, layout: Arc::new(layout), segments, chains, skipped, shard }
     }
 

@@ -144,15 +144,33 @@ impl Sampler {
     #[inline(always)]
     fn gather<T: Scalar>(&self, map: &Affine, c: usize, frame: &[T], y: &mut [T]) {
         let row = self.image[1] + 2;
-        self.for_each_pixel(
+        self.for_each_run(
             map,
             #[inline(always)]
-            |pixel, first, weights| {
-                let [upper, lower] = [first, first + row].map(|pair| &frame[pair * c..][..2 * c]);
-                let weights = weights.map(|weight| T::of(weight.into()));
-                for (i, y) in y[pixel * c..][..c].iter_mut().enumerate() {
-                    *y = (weights[0] * upper[i] + weights[1] * upper[c + i])
-                        + (weights[2] * lower[i] + weights[3] * lower[c + i]);
+            |start, len, first, weights| {
+                let weights = weights.map(
+                    #[inline(always)]
+                    |weights| weights.map(|weight| T::of(weight.into())),
+                );
+                for channel in 0..c {
+                    // The four pixels of each are loaded one by one, and blended in vectors.
+                    let mut pixels = [[T::zero(); LANES]; 4];
+                    for lane in 0..len {
+                        let at = first[lane] * c + channel;
+                        let (upper, lower) = (&frame[at..][..c + 1], &frame[at + row * c..][..c + 1]);
+                        pixels[0][lane] = upper[0];
+                        pixels[1][lane] = upper[c];
+                        pixels[2][lane] = lower[0];
+                        pixels[3][lane] = lower[c];
+                    }
+                    let mut blended = [T::zero(); LANES];
+                    for (lane, blended) in blended.iter_mut().enumerate() {
+                        *blended = (weights[0][lane] * pixels[0][lane] + weights[1][lane] * pixels[1][lane])
+                            + (weights[2][lane] * pixels[2][lane] + weights[3][lane] * pixels[3][lane]);
+                    }
+                    for (y, blended) in y[start * c..][..len * c].iter_mut().skip(channel).step_by(c).zip(blended) {
+                        *y = blended;
+                    }
                 }
             },
         );
@@ -161,52 +179,72 @@ impl Sampler {
     #[inline(always)]
     fn scatter<T: Scalar>(&self, map: &Affine, c: usize, dy: &[T], frame: &mut [T]) {
         let row = self.image[1] + 2;
-        self.for_each_pixel(
+        self.for_each_run(
             map,
             #[inline(always)]
-            |pixel, first, weights| {
-                let dy = &dy[pixel * c..][..c];
-                for (tap, weight) in [first, first + 1, first + row, first + row + 1].into_iter().zip(weights) {
-                    let weight = T::of(weight.into());
-                    for (frame, &dy) in frame[tap * c..][..c].iter_mut().zip(dy) {
-                        *frame += weight * dy;
+            |start, len, first, weights| {
+                for lane in 0..len {
+                    let (dy, first) = (&dy[(start + lane) * c..][..c], first[lane]);
+                    for (tap, weights) in [first, first + 1, first + row, first + row + 1].into_iter().zip(&weights) {
+                        let weight = T::of(weights[lane].into());
+                        for (frame, &dy) in frame[tap * c..][..c].iter_mut().zip(dy) {
+                            *frame += weight * dy;
+                        }
                     }
                 }
             },
         );
     }
 
-    /// Calls `visit` for each pixel of the output, with its number, the upper left of the four pixels of the frame that
-    /// it blends, and their weights.
+    /// Calls `visit` for each run of up to [`LANES`] pixels of the output, with the number of the first and how many they are; for each of them the
+    /// upper left of the four pixels of the frame that it blends, and their weights.
     #[inline(always)]
-    fn for_each_pixel(&self, map: &Affine, mut visit: impl FnMut(usize, usize, [f32; 4])) {
+    fn for_each_run(&self, map: &Affine, mut visit: impl FnMut(usize, usize, [usize; LANES], [[f32; LANES]; 4])) {
         let [h, w, _] = self.image;
         for y in 0..h {
             for x in (0..w).step_by(LANES) {
-                let (left, right) = self.sampling.locate(map.a, x, y, w);
-                let (upper, lower) = self.sampling.locate(map.b, x, y, h);
-                for lane in 0..LANES.min(w - x) {
-                    let first = upper[lane] as usize * (w + 2) + left[lane] as usize;
-                    let (s, t) = (right[lane], lower[lane]);
-                    let weights = [(1.0 - t) * (1.0 - s), (1.0 - t) * s, t * (1.0 - s), t * s];
-                    visit(y * w + x + lane, first, weights);
+                let len = LANES.min(w - x);
+                let (left, s) = self.sampling.locate(map.a, x, y, len, w);
+                let (upper, t) = self.sampling.locate(map.b, x, y, len, h);
+                let (mut first, mut weights) = ([0; LANES], [[0.0; LANES]; 4]);
+                for lane in 0..LANES {
+                    first[lane] = upper[lane] as usize * (w + 2) + left[lane] as usize;
                 }
+                for lane in 0..LANES {
+                    let (s, t) = (s[lane], t[lane]);
+                    weights[0][lane] = (1.0 - t) * (1.0 - s);
+                    weights[1][lane] = (1.0 - t) * s;
+                    weights[2][lane] = t * (1.0 - s);
+                    weights[3][lane] = t * s;
+                }
+                visit(y * w + x, len, first, weights);
             }
         }
     }
 }
 
 impl Sampling {
-    /// Where pixel `(x, y)` and the next ones in its row come from, along an axis of `len` pixels: for each the pixel of the
+    /// Where pixel `(x, y)` and the next ones in its row, `lanes` in all, come from, along an axis of `len` pixels: for each the pixel of the
     /// frame that lies before that point, and how far behind it the point lies.
     #[inline(always)]
-    fn locate(&self, [by_x, by_y, start]: [f32; 3], x: usize, y: usize, len: usize) -> ([u32; LANES], [f32; LANES]) {
+    fn locate(
+        &self,
+        [by_x, by_y, start]: [f32; 3],
+        x: usize,
+        y: usize,
+        lanes: usize,
+        len: usize,
+    ) -> ([u32; LANES], [f32; LANES]) {
         let start = by_y * y as f32 + start;
         let mut points = [0.0; LANES];
         for (lane, point) in points.iter_mut().enumerate() {
             *point = by_x * (x as f32 + lane as f32) + start;
         }
-        self.fill_mode.fold(&mut points, len as f32);
+        // Most runs lie inside, the first and the last point and all between them, and folding takes long.
+        let is_inside = |point: f32| point >= 0.0 && point <= len as f32 - 1.0;
+        if !(is_inside(points[0]) && is_inside(points[lanes - 1])) {
+            self.fill_mode.fold(&mut points, len as f32);
+        }
         if self.interpolation == Interpolation::Nearest {
             points.iter_mut().for_each(|point| *point = point.round());
         }
