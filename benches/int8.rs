@@ -1,16 +1,16 @@
-//! Predictions by integers and by `f32`: the two convolutions of the reference model and its dense layer, each with the relu and the pooling behind it, on one core
+//! Predictions by integers and by `f32`: the reference model on all threads; the two convolutions of the reference model and its dense layer, each with the relu and the pooling behind it, on one core
 //! and by every kernel of integers that the CPU can run. Throughput is in operations of the direct algorithm.
 
 use std::{hint::black_box, time::Duration};
 
 use cornu::{
-    Tensor,
     kernels::{
         Pass, Window,
         conv::{self, Conv},
         int8::{self, Finish, SLACK, Scratch, Tile},
         pool::{self, Pool},
     },
+    prelude::*,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -71,5 +71,28 @@ fn kernels(c: &mut Criterion) {
     }
 }
 
-criterion_group!(int8_benches, kernels);
+fn predict(c: &mut Criterion) {
+    let model = Sequential::new([28, 28, 1])
+        .add(Conv2D::new(32, (3, 3)).activation(Activation::Relu))
+        .add(MaxPooling2D::new((2, 2)))
+        .add(Conv2D::new(64, (3, 3)).activation(Activation::Relu))
+        .add(MaxPooling2D::new((2, 2)))
+        .add(Flatten::new())
+        .add(Dense::new(10).activation(Activation::Softmax))
+        .build()
+        .expect("the layers fit");
+    let images = |n: usize| Tensor::random_uniform([n, 28, 28, 1], 0.0, 1.0, 0);
+    let quantized = model.quantize(&images(200)).expect("the images fit");
+    let mut group = c.benchmark_group("int8 predict");
+    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    for n in [1, 10_000] {
+        let x = images(n);
+        group.throughput(Throughput::Elements(n as u64));
+        group.bench_function(format!("f32, {n}"), |b| b.iter(|| model.predict(black_box(&x)).expect("they fit")));
+        group.bench_function(format!("int8, {n}"), |b| b.iter(|| quantized.predict(black_box(&x)).expect("they fit")));
+    }
+    group.finish();
+}
+
+criterion_group!(int8_benches, predict, kernels);
 criterion_main!(int8_benches);

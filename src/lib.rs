@@ -65,6 +65,7 @@
 //! | the names that most programs need | [`prelude`] |
 //! | plan, train and use a model | [`Sequential`], [`Model`], [`Fit`], [`History`], [`Score`] |
 //! | layers, and how to write one | [`layers`], [`LayerConfig`](layers::LayerConfig), `examples/custom_layer.rs` |
+//! | predict faster, in integers | [`Model::quantize`], [`QuantizedModel`] |
 //! | activations | [`Activation`] |
 //! | weights: first values, penalties, limits | [`Initializer`], [`Regularizer`], [`Constraint`] |
 //! | what watches and steers a training | [`callbacks`] |

@@ -75,6 +75,16 @@ fn models() -> Vec<(&'static str, Model)> {
                 .add(Dense::new(3))
                 .add(Dropout::new(0.1)),
         ),
+        (
+            "other shapes between",
+            input()
+                .add(conv(8, 3))
+                .add(Reshape::new([9, 10, 8]))
+                .add(MaxPooling2D::new(2))
+                .add(conv(4, 2))
+                .add(Flatten::new())
+                .add(Dense::new(3)),
+        ),
         ("one convolution", input().add(Conv2D::new(5, 3).activation(Activation::Relu))),
         (
             "sequences",

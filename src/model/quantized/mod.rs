@@ -1,5 +1,6 @@
 //! [`QuantizedModel`]: a model that predicts in integers of 8 bits.
 
+mod build;
 mod calibrate;
 mod kind;
 mod program;
@@ -8,7 +9,7 @@ mod weights;
 use std::{fmt, sync::Arc};
 
 pub(crate) use self::weights::QuantizedWeights;
-use self::{kind::Kind, program::Program};
+use self::{build::Layers, kind::Kind, program::Program};
 use super::{
     Model, Score, Sequential, check, graph::Graph, layer_info::LayerInfo, objective::Objective, samples::Samples,
     summary,
@@ -113,7 +114,8 @@ impl QuantizedModel {
                 taken.clear();
             }
         }
-        let program = Program::new(&plan, &layers, &kinds, &weights)?;
+        let built = Layers { plan: &plan, infos: &layers, kinds: &kinds, weights: &weights };
+        let program = built.program()?;
         Ok(QuantizedModel { layers, graph, plan, weights, program, objective: None })
     }
 

@@ -4,138 +4,68 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{kind::Kind, weights::QuantizedWeights};
 use crate::{
-    Activation, Error, Model, Result, Shape,
+    Activation, Model, Shape,
     data::Input,
     kernels::{
-        int8::{Conv, Finish, LEVELS, Output, Quantizer, SLACK, Scratch, Tile, Weights, max_pool},
+        int8::{Conv, Finish, Output, Quantizer, SLACK, Scratch, Tile, Weights, max_pool},
         pool::Pool,
     },
-    model::{Sequential, layer_info::LayerInfo, space},
+    model::space,
     tensor::View,
 };
 
 /// Samples that run at a time where some layers compute in numbers, whose outputs are kept for all of them.
 const BATCH: usize = 1024;
 
-/// What the bytes of a shard should take at most, so that they stay in the cache of a core.
-const SHARD_BYTES: usize = 256 * 1024;
-const MAX_SHARD: usize = 16;
-
 /// What a quantized model computes.
 pub(super) struct Program {
-    chains: Vec<Chain>,
+    pub chains: Vec<Chain>,
     /// The layers behind the last chain.
-    back: Option<Model>,
-    tile: Tile,
-    spaces: space::Pool<Space>,
+    pub back: Option<Model>,
+    pub tile: Tile,
+    pub spaces: space::Pool<Space>,
 }
 
 /// Layers that compute in integers: numbers become bytes at its start, and sums become numbers at its end.
-struct Chain {
+pub(super) struct Chain {
     /// The layers before it.
-    front: Option<Model>,
+    pub front: Option<Model>,
     /// The layers before it that [`Rescaling`](crate::layers::Rescaling)s are: `[scale, offset]`.
-    rescalings: Vec<[f32; 2]>,
-    quantizer: Quantizer,
-    steps: Vec<Step>,
-    last: Product,
+    pub rescalings: Vec<[f32; 2]>,
+    pub quantizer: Quantizer,
+    pub steps: Vec<Step>,
+    pub last: Product,
     /// What is applied to the numbers.
-    activation: Activation,
+    pub activation: Activation,
     /// One sample of the input and of the output.
-    input: Shape,
-    output: Shape,
+    pub input: Shape,
+    pub output: Shape,
     /// How many samples a thread takes at a time.
-    shard: usize,
+    pub shard: usize,
 }
 
 /// A layer from bytes to bytes.
-enum Step {
+pub(super) enum Step {
     Product(Product),
     MaxPool(Pool),
 }
 
 /// A convolution with all that it reads.
-struct Product {
-    conv: Conv,
-    weights: Weights,
-    finish: Finish,
+pub(super) struct Product {
+    pub conv: Conv,
+    pub weights: Weights,
+    pub finish: Finish,
 }
 
 /// What a thread computes in.
 #[derive(Default)]
-struct Space {
+pub(super) struct Space {
     buffers: [Vec<u8>; 2],
     scratch: Scratch,
 }
 
 impl Program {
-    /// The program of built layers: those with `weights` compute in integers, those without have weights of their own in the plan.
-    pub fn new(
-        plan: &Sequential,
-        infos: &[LayerInfo],
-        kinds: &[Kind],
-        weights: &[Option<QuantizedWeights>],
-    ) -> Result<Self> {
-        let input = |i: usize| if i == 0 { plan.input } else { infos[i - 1].output };
-        let between = |layers: Range<usize>| -> Result<Option<Model>> {
-            if kinds[layers.clone()].iter().all(|kind| matches!(kind, Kind::Idle)) {
-                return Ok(None);
-            }
-            Sequential::of(input(layers.start), plan.layers[layers].iter().cloned()).build().map(Some)
-        };
-        let mut products = (0..kinds.len()).filter_map(|i| Some((i, weights[i].as_ref()?))).peekable();
-        let (mut chains, mut start) = (Vec::new(), 0);
-        while let Some((first, weights)) = products.next() {
-            let mapped = |i: &usize| matches!(kinds[*i], Kind::Idle | Kind::Rescaling(_));
-            let entry = (start..first).rev().take_while(mapped).last().unwrap_or(first);
-            let rescaling = |kind: &Kind| if let Kind::Rescaling(parts) = kind { Some(*parts) } else { None };
-            let (mut i, mut layer, mut steps) = (first, weights, Vec::new());
-            let last = loop {
-                let Kind::Product(conv, activation) = &kinds[i] else { unreachable!("only products have weights") };
-                let product = |pool, outcome| {
-                    Product::new(conv, pool, layer, outcome)
-                        .map_err(|message| Error::argument(&*infos[i].name, message))
-                };
-                let simple = matches!(activation, Activation::Linear | Activation::Relu);
-                let keeps =
-                    |&mut (next, _): &mut (usize, _)| simple && kinds[i + 1..next].iter().all(Kind::keeps_bytes);
-                let Some((next, next_layer)) = products.next_if(|next| keeps(&mut next.clone())) else {
-                    break product([1, 1], Outcome::Numbers { relu: *activation == Activation::Relu })?;
-                };
-                let behind = &kinds[i + 1..next];
-                let relu = *activation == Activation::Relu || behind.iter().any(|kind| matches!(kind, Kind::Relu));
-                let outcome = Outcome::Bytes { relu, quantizer: next_layer.input };
-                let mut pools =
-                    behind.iter().filter_map(|kind| if let Kind::MaxPool(pool) = kind { Some(pool) } else { None });
-                let mut pools = pools.by_ref().peekable();
-                let fused = pools.next_if(|pool| pool.window.is_packed()).map_or([1, 1], |pool| pool.window.kernel);
-                steps.push(Step::Product(product(fused, outcome)?));
-                steps.extend(pools.map(|pool| Step::MaxPool(*pool)));
-                (i, layer) = (next, next_layer);
-            };
-            let Kind::Product(_, activation) = &kinds[i] else { unreachable!("only products have weights") };
-            let is_head = i + 1 == kinds.len() && matches!(activation, Activation::Softmax | Activation::Sigmoid);
-            let done = is_head || *activation == Activation::Relu;
-            let input = input(entry);
-            chains.push(Chain {
-                front: between(start..entry)?,
-                rescalings: kinds[entry..first].iter().filter_map(rescaling).collect(),
-                quantizer: weights.input,
-                shard: shard(input, &steps),
-                steps,
-                last,
-                activation: if done { Activation::Linear } else { *activation },
-                input,
-                output: infos[i].output,
-            });
-            start = i + 1;
-        }
-        let back = between(start..kinds.len())?;
-        Ok(Program { chains, back, tile: Tile::new(), spaces: space::Pool::new() })
-    }
-
     /// How many samples a thread takes through the first layers at a time.
     pub fn shard(&self) -> usize {
         self.chains.first().map_or(1, |chain| chain.shard)
@@ -195,12 +125,6 @@ fn part<'a>(x: &Input<'a>, samples: Range<usize>) -> Input<'a> {
     }
 }
 
-/// How many samples a thread takes at a time: results do not depend on it.
-fn shard(input: Shape, steps: &[Step]) -> usize {
-    let widest = steps.iter().map(Step::output_len).max().unwrap_or(0).max(input.size());
-    (SHARD_BYTES / (2 * widest)).clamp(1, MAX_SHARD)
-}
-
 impl Chain {
     fn run(&self, tile: Tile, x: &Input, y: &mut [f32], spaces: &space::Pool<Space>) {
         let (n, width, shard) = (x.samples(), self.output.size(), self.shard);
@@ -254,7 +178,7 @@ impl Chain {
 
 impl Step {
     /// The bytes of a sample.
-    fn output_len(&self) -> usize {
+    pub fn output_len(&self) -> usize {
         match self {
             Step::Product(product) => product.conv.output_len(),
             Step::MaxPool(pool) => pool.window.outputs() * pool.channels,
@@ -262,44 +186,7 @@ impl Step {
     }
 }
 
-/// What sums become.
-#[derive(Clone, Copy)]
-enum Outcome {
-    Bytes { relu: bool, quantizer: Quantizer },
-    Numbers { relu: bool },
-}
-
 impl Product {
-    /// An error says which number is too large.
-    fn new(
-        conv: &crate::kernels::conv::Conv,
-        pool: [usize; 2],
-        layer: &QuantizedWeights,
-        outcome: Outcome,
-    ) -> Result<Self, String> {
-        let conv = Conv::new(conv, pool).expect("the kind of the layer says so, and a pooling leaves something");
-        let (scale, zero, bounds) = match outcome {
-            Outcome::Bytes { relu, quantizer: Quantizer { scale, zero } } => {
-                (scale, zero, [if relu { zero.into() } else { 0.0 }, LEVELS.into()])
-            }
-            Outcome::Numbers { relu } => (1.0, 0, [if relu { 0.0 } else { f32::NEG_INFINITY }, f32::INFINITY]),
-        };
-        let factors = layer
-            .scales
-            .iter()
-            .map(|&of_filter| (f64::from(layer.input.scale) * f64::from(of_filter) / f64::from(scale)) as f32);
-        let factors: Vec<f32> = factors.collect();
-        let shifts: Vec<f32> = match &layer.bias {
-            Some(bias) => bias.iter().map(|bias| bias / scale + f32::from(zero)).collect(),
-            None => vec![zero.into(); factors.len()],
-        };
-        if let Some(wrong) = factors.iter().chain(&shifts).find(|number| !number.is_finite()) {
-            return Err(format!("its scales and biases lie so far apart that a factor is {wrong}"));
-        }
-        let (weights, finish) = (conv.pack(&layer.kernel, layer.input.zero), Finish::new(&factors, &shifts, bounds));
-        Ok(Product { conv, weights, finish })
-    }
-
     fn run<O: Output>(&self, tile: Tile, x: &[u8], y: &mut [O], scratch: &mut Scratch) {
         self.conv.forward(tile, x, &self.weights, &self.finish, y, scratch);
     }
