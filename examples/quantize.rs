@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])?;
     model.fit(&x_train, &train.labels, Fit::new().epochs(args.epochs).batch_size(64).seed(args.seed))?;
 
-    let quantized = model.quantize(&x_train.slice(..args.calibration)?)?;
+    let quantized = model.quantize(x_train.slice(..args.calibration)?)?;
     println!("{}\n", quantized.summary());
     let folder = std::env::temp_dir();
     let paths = ["float.safetensors", "int8.safetensors"]

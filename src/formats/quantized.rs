@@ -244,7 +244,13 @@ mod tests {
             (put("conv2d/kernel_scale", Array::vector(&[1.0_f32, f32::NAN, 1.0])), "above 0, got NaN"),
             (put("conv2d/kernel_scale", Array::vector(&[1.0_f32, f32::INFINITY, 1.0])), "above 0, got inf"),
             (put("conv2d/kernel_scale", Array::vector(&[1.0_f64, f64::MAX, 1.0])), "above 0, got inf"),
-            (put("dense/kernel_scale", Array::vector(&[f32::MAX; 2])), "so far apart that a factor is inf"),
+            (
+                error(|archive| {
+                    archive.arrays.insert("dense/kernel_scale".into(), Array::vector(&[f32::MAX; 2]));
+                    archive.arrays.insert("dense/input_scale".into(), Array::vector(&[2.0_f32]));
+                }),
+                "dense: its scales and biases lie so far apart that a factor is inf",
+            ),
             (
                 put("conv2d/bias", Array::vector(&[1.0_f32, f32::NAN, 1.0])),
                 "conv2d/bias: expected finite numbers, got NaN",

@@ -122,7 +122,7 @@ fn batches_and_threads_do_not_change_a_bit() {
     // More than the layers in numbers take at a time.
     let x = images(1100, [12, 11, 3]);
     for (name, model) in models() {
-        let quantized = model.quantize(&x.slice(..50).unwrap()).unwrap();
+        let quantized = model.quantize(x.slice(..50).unwrap()).unwrap();
         let y = quantized.predict(&x).unwrap();
         for threads in [1, 3] {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -133,7 +133,7 @@ fn batches_and_threads_do_not_change_a_bit() {
             let one = quantized.predict(x.slice(i..=i).unwrap()).unwrap();
             assert_eq!(one.data(), &y.data()[i * outputs..][..outputs], "{name}: sample {i}");
         }
-        assert_eq!(model.quantize(&x.slice(..50).unwrap()).unwrap().predict(&x).unwrap(), y, "{name}: again");
+        assert_eq!(model.quantize(x.slice(..50).unwrap()).unwrap().predict(&x).unwrap(), y, "{name}: again");
     }
 }
 

@@ -68,3 +68,52 @@ fn product(layer: &dyn DynLayer, input: Shape) -> Option<(Conv, Activation)> {
         Window { input: line, output: line, kernel: [1; 2], strides: [1; 2], dilation: [1; 2], padding: [0; 2] };
     Some((Conv { window, channels: features, filters: units, groups: 1 }, activation))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    fn of(layer: impl LayerConfig, input: impl Into<Shape>) -> Kind {
+        let plan = Sequential::new(input).add(layer);
+        Kind::of(&plan.layers[0], plan.input).unwrap()
+    }
+
+    #[test]
+    fn layers_are_what_they_compute() {
+        let image = [6, 5, 4];
+        let product = |kind| if let Kind::Product(conv, activation) = kind { Some((conv, activation)) } else { None };
+        let (conv, activation) = product(of(Dense::new(7).activation(Activation::Softmax), image)).unwrap();
+        assert_eq!((conv.window.output, conv.channels, conv.filters, activation), ([1, 30], 4, 7, Activation::Softmax));
+        let (conv, activation) = product(of(Conv2D::new(3, 2).activation(Activation::Relu).named("c"), image)).unwrap();
+        assert_eq!((conv.window.output, conv.channels, conv.filters, activation), ([5, 4], 4, 3, Activation::Relu));
+        assert!(product(of(Conv1D::new(3, 2), [5, 4])).is_some());
+
+        assert!(matches!(of(MaxPooling2D::new(2), image), Kind::MaxPool(_)));
+        assert!(matches!(of(MaxPooling1D::new(2), [5, 4]), Kind::MaxPool(_)));
+        assert!(matches!(of(Activation::Relu, image), Kind::Relu));
+        assert!(matches!(of(Rescaling::new(0.5).offset(2.0), image), Kind::Rescaling([0.5, 2.0])));
+        for kind in [
+            of(Flatten::new(), image),
+            of(Activation::Linear, image),
+            of(Dropout::new(0.5), image),
+            of(SpatialDropout2D::new(0.5), image),
+            of(GaussianNoise::new(0.5), image),
+            of(RandomRotation::new(0.5), image),
+        ] {
+            assert!(matches!(kind, Kind::Idle), "{kind:?}");
+        }
+        for kind in [
+            of(Conv2D::new(4, 2).groups(2), image),
+            of(DepthwiseConv2D::new(2), image),
+            of(Activation::Softmax, image),
+            of(Activation::Tanh, image),
+            of(AveragePooling2D::new(2), image),
+            of(Permute::new([2, 1, 3]), image),
+            // More products than 32 bits hold.
+            of(Dense::new(1), 140_000),
+        ] {
+            assert!(matches!(kind, Kind::Other), "{kind:?}");
+        }
+    }
+}

@@ -22,9 +22,9 @@ use crate::{
     params::ParamInfo,
 };
 
-/// A model whose convolutions and dense layers compute in integers of 8 bits, made by [`Model::quantize`]: it predicts faster, and
-/// its [file](QuantizedModel::save) is a quarter as large. The predictions are the same bits on every CPU, as far as all layers compute in integers, and
-/// for any number of threads.
+/// A model whose convolutions and dense layers compute in integers of 8 bits, made by [`Model::quantize`]: it predicts faster on CPUs with AVX2, and
+/// its [file](QuantizedModel::save) is little more than a quarter as large. Predictions are the same bits for any number of threads and any batch; what integers
+/// compute is the same bits on every CPU.
 pub struct QuantizedModel {
     layers: Vec<LayerInfo>,
     graph: Graph,
