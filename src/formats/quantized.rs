@@ -260,7 +260,7 @@ mod tests {
             (put("dense/input_zero_point", Array::integers(2.into(), &[1, 1])), "expected shape [1], got [2]"),
             (
                 put("layer_normalization/gamma", Array::vector(&[1.0_f32])),
-                "layer_normalization/gamma: expected shape (3), got [1]",
+                "layer_normalization/gamma: expected shape (3,), got [1]",
             ),
             (
                 put("flatten/kernel_int8", Array::vector(&[1.0_f32])),
