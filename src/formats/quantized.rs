@@ -283,6 +283,23 @@ mod tests {
         }
     }
 
+    /// What a layer with a relu gives is held from 0 on when it is calibrated, but a file may say otherwise.
+    #[test]
+    fn a_relu_ends_at_the_zero_of_its_reader() {
+        let plan = Sequential::new([6]).add(Dense::new(40).activation(Activation::Relu)).add(Dense::new(3));
+        let x = Tensor::random_normal([30, 6], 0.0, 1.0, 0);
+        let quantized = plan.build().unwrap().quantize(&x).unwrap();
+        let mut archive = Archive::parse(&quantized.bytes().unwrap()).unwrap();
+        let scale = archive.arrays["dense_1/input_scale"].values::<f32>()[0];
+        archive.arrays.insert("dense_1/input_scale".into(), Array::vector(&[1.5 * scale]));
+        archive.arrays.insert("dense_1/input_zero_point".into(), Array::integers(1.into(), &[42]));
+        let moved = parse(&archive.bytes().unwrap(), &Registry::default()).unwrap();
+        let (expected, y) = (quantized.predict(&x).unwrap(), moved.predict(&x).unwrap());
+        let largest = expected.data().iter().fold(0.0_f32, |largest, y| largest.max(y.abs()));
+        let difference = expected.data().iter().zip(y.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(difference < 0.05 * largest, "{difference} of {largest}");
+    }
+
     #[test]
     fn a_model_larger_than_its_file_takes_no_memory() {
         let error = error(|archive| {
