@@ -32,6 +32,9 @@ fn run(args: &Args) -> cornu::Result<()> {
     println!("Test loss: {:.4}", score.loss);
     println!("Test accuracy: {:.2} %", 100.0 * score.accuracy().expect("the model was compiled with it"));
 
+    if let Some(path) = &args.save {
+        model.save(path)?;
+    }
     show_examples(&x_test, &y_test, &model.predict(&x_test)?)
 }
 
@@ -53,6 +56,9 @@ struct Args {
     /// The folder that holds the four files of MNIST [default: where the library finds them]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Write the trained model to this file, such as mnist.safetensors; `cornu` and the example serve read it
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
     /// Take only the first N images of each part
     #[arg(long, value_name = "N")]
     limit: Option<usize>,

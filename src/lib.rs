@@ -77,6 +77,8 @@
 //! | data sets and their files | [`datasets`], [`data::idx`] |
 //! | checks of gradients by finite differences | [`gradcheck`] |
 //! | pictures of trainings and models | [`plot`] |
+//! | weights of PyTorch | [`torch`], [`Model::load_torch`] |
+//! | files of NumPy | [`numpy`], [`Tensor::read_npy`], [`Npz`](numpy::Npz) |
 //! | the weights as one array | [`params`], [`Model::params`] |
 //! | the arithmetic | [`kernels`] |
 //!
@@ -119,8 +121,12 @@
 //! # Features
 //!
 //! - `progress` (default): [`fit`](Model::fit) shows a bar for each epoch on a terminal.
-//! - `image`: [`ImageFolder`](data::ImageFolder) trains on folders of images.
+//! - `image`: [`ImageFolder`](data::ImageFolder) trains on folders of images, [`Model::image_input`] takes one for a prediction.
+//! - `cli`: the program `cornu`, for a command line; nothing of the library.
 //! - `download`: data sets that are not on this machine are fetched, and their SHA-256 checked.
+//! - `torch`: [`Model::load_torch`] takes weights from files of PyTorch.
+//! - `numpy`: tensors and labels in files of NumPy, npy and npz.
+//! - `onnx`: [`Model::save`] writes ONNX, and [`load_model`] reads it.
 //! - `plot`: all pictures of [`plot`]; without it, only that of a model's layers.
 #![warn(missing_docs)]
 
@@ -155,6 +161,10 @@ pub use activations::Activation;
 pub use constraints::Constraint;
 pub use data::datasets;
 pub use error::{Error, Result};
+#[cfg(feature = "numpy")]
+pub use formats::numpy;
+#[cfg(feature = "torch")]
+pub use formats::torch;
 pub use formats::{LoadReport, load_model, load_model_with};
 pub use initializers::Initializer;
 pub use labels::Labels;

@@ -4,7 +4,11 @@
 //! optimizers and callbacks of your own: the traits to implement and what their methods are given; see [`LayerConfig`].
 
 #[cfg(feature = "image")]
-pub use crate::data::{ColorMode, ImageFolder};
+pub use crate::data::{ColorMode, ImageFolder, ImageInput};
+#[cfg(feature = "numpy")]
+pub use crate::numpy::Npz;
+#[cfg(feature = "torch")]
+pub use crate::torch::TorchMapping;
 pub use crate::{
     Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, QuantizedModel, Regularizer,
     Score, Sequential, Shape, Tensor,

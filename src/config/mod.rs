@@ -98,6 +98,17 @@ impl Arguments {
         self
     }
 
+    /// An argument that Keras 2 writes as a list of one.
+    pub(crate) fn or_list_of_one<A: Argument>(&mut self, name: &str, value: &mut A) -> &mut Self {
+        if self.reading
+            && let Some(json) = self.map.get_mut(name)
+            && let Some([item]) = json.as_array().map(Vec::as_slice)
+        {
+            *json = item.clone();
+        }
+        self.argument(name, value)
+    }
+
     /// As [`one`](Arguments::one), or `null`.
     pub fn optional_one(&mut self, name: &str, value: &mut Option<usize>) -> &mut Self {
         let mut list = value.map(|one| vec![one]);

@@ -106,8 +106,8 @@ const EXCLUDED: &str = "exclude_from_weight_decay";
 const RATE: &str = "learning_rate";
 
 /// The optimizer as Keras writes it.
-pub(crate) fn optimizer_to_json(optimizer: &Box<dyn DynOptimizer>) -> Result<Value, String> {
-    let mut json = to_json(optimizer)?;
+pub(crate) fn optimizer_to_json(optimizer: &dyn DynOptimizer) -> Result<Value, String> {
+    let mut json = to_json(&optimizer.clone_box())?;
     let base = optimizer.base();
     json["config"][RATE] = match &base.learning_rate {
         LearningRate::Constant(rate) => rate.to_json(),

@@ -3,15 +3,13 @@
 use std::{
     borrow::Cow,
     fmt, fs,
-    io::Cursor,
     path::{Path, PathBuf},
 };
 
-use image::{DynamicImage, ImageError, ImageReader, Limits};
 use rayon::prelude::*;
 
-use super::{Batch, Dataset, order::Order};
-use crate::{Error, Labels, Result, Scalar, Shape, Tensor};
+use super::{Batch, ColorMode, Dataset, ImageInput, order::Order};
+use crate::{Error, Labels, Result, Scalar, Tensor};
 
 /// The images of a folder that has a sub-folder for each class, `keras.utils.image_dataset_from_directory`.
 ///
@@ -57,8 +55,7 @@ use crate::{Error, Labels, Result, Scalar, Shape, Tensor};
 pub struct ImageFolder {
     files: Vec<ImageFile>,
     class_names: Vec<String>,
-    image_size: (usize, usize),
-    color_mode: ColorMode,
+    input: ImageInput,
     order: Order,
 }
 
@@ -68,29 +65,8 @@ struct ImageFile {
     class: u32,
 }
 
-/// The channels that images are converted to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColorMode {
-    /// One channel, the luma of Rec. 709.
-    Grayscale,
-    /// Three channels: red, green, blue.
-    Rgb,
-}
-
-impl ColorMode {
-    fn channels(self) -> usize {
-        match self {
-            ColorMode::Grayscale => 1,
-            ColorMode::Rgb => 3,
-        }
-    }
-}
-
 /// The names that are taken for images, in lower case.
 const EXTENSIONS: [&str; 7] = ["png", "jpg", "jpeg", "pbm", "pgm", "ppm", "pnm"];
-
-/// The bytes that a file may have, and the image in it once it is decoded: no file shall take all memory.
-const MAX_BYTES: u64 = 256 << 20;
 
 impl ImageFolder {
     /// Looks for images in the sub-folders of `directory`; the sorted names of these are the classes. Images become 256 by 256 pixels
@@ -115,21 +91,27 @@ impl ImageFolder {
         Ok(ImageFolder {
             files,
             class_names,
-            image_size: (256, 256),
-            color_mode: ColorMode::Rgb,
+            input: ImageInput::new((256, 256), ColorMode::Rgb),
             order: Order::default(),
         })
     }
 
     /// The height and the width that images are resized to; 256 by 256 by default.
     pub fn image_size(mut self, (height, width): (usize, usize)) -> Self {
-        self.image_size = (height, width);
+        self.input.size = (height, width);
         self
     }
 
     /// The channels that images are converted to; [`ColorMode::Rgb`] by default. An alpha channel is dropped.
     pub fn color_mode(mut self, color_mode: ColorMode) -> Self {
-        self.color_mode = color_mode;
+        self.input.color_mode = color_mode;
+        self
+    }
+
+    /// Images as a model takes them: their size, their channels and the range of their pixels, see
+    /// [`Model::image_input`](crate::Model::image_input).
+    pub fn image_input(mut self, input: ImageInput) -> Self {
+        self.input = input;
         self
     }
 
@@ -174,7 +156,7 @@ impl ImageFolder {
             let mut indices = indices.to_vec();
             indices.sort_unstable();
             let files = indices.into_iter().map(|i| self.files[i].clone()).collect();
-            ImageFolder { files, class_names: self.class_names.clone(), ..self }
+            ImageFolder { files, class_names: self.class_names.clone(), input: self.input.clone(), order: self.order }
         };
         Ok((part(train), part(validation)))
     }
@@ -189,14 +171,9 @@ impl ImageFolder {
         self.files.len()
     }
 
-    /// The shape of one sample.
-    fn shape(&self) -> Shape {
-        [self.image_size.0, self.image_size.1, self.color_mode.channels()].into()
-    }
-
     fn batch<T: Scalar>(&self, indices: &[usize]) -> Result<Batch<T>> {
-        let (shape, n) = (self.shape(), indices.len());
-        let place = || format!("ImageFolder: image_size {:?}", self.image_size);
+        let (shape, n) = (self.input.shape(), indices.len());
+        let place = || format!("ImageFolder: image_size {:?}", self.input.size);
         if shape.size() == 0 {
             return Err(Error::argument(place(), "expected at least 1 by 1"));
         }
@@ -205,24 +182,12 @@ impl ImageFolder {
             return Err(Error::argument(place(), format!("there is no memory for a batch of {n} such images")));
         }
         x.resize(len, T::zero());
-        let read = |(image, &i): (&mut [T], &usize)| self.read(&self.files[i].path, image);
+        let read = |(image, &i): (&mut [T], &usize)| self.input.read_into(&self.files[i].path, image);
         // Not collected into a result at once, so that the first error is the first of the batch.
         let results: Vec<Result<()>> = x.par_chunks_mut(shape.size()).zip(indices).map(read).collect();
         results.into_iter().collect::<Result<()>>()?;
         let y: Vec<u32> = indices.iter().map(|&i| self.files[i].class).collect();
         Ok(Batch::new(Tensor::new(shape.batch(n), x)?, Labels::from(y)))
-    }
-
-    /// Reads an image of any size into one of the right size.
-    fn read<T: Scalar>(&self, path: &Path, to: &mut [T]) -> Result<()> {
-        let image = decode(path)?;
-        let size = (image.height() as usize, image.width() as usize);
-        let pixels = match self.color_mode {
-            ColorMode::Grayscale => luma(image),
-            ColorMode::Rgb => image.into_rgb8().into_raw(),
-        };
-        resize(&pixels, size, to, self.image_size);
-        Ok(())
     }
 }
 
@@ -242,8 +207,7 @@ impl fmt::Debug for ImageFolder {
         f.debug_struct("ImageFolder")
             .field("samples", &self.samples())
             .field("class_names", &self.class_names)
-            .field("image_size", &self.image_size)
-            .field("color_mode", &self.color_mode)
+            .field("input", &self.input)
             .finish_non_exhaustive()
     }
 }
@@ -276,86 +240,18 @@ fn add_images(folder: &Path, class: u32, files: &mut Vec<ImageFile>) -> Result<(
     Ok(())
 }
 
-/// Gray as TensorFlow and Pillow see it, by the weights of Rec. 601.
-fn luma(image: DynamicImage) -> Vec<u8> {
-    if !image.color().has_color() {
-        return image.into_luma8().into_raw();
-    }
-    let gray =
-        |&[r, g, b]: &[u8; 3]| ((299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b) + 500) / 1000) as u8;
-    image.into_rgb8().as_chunks().0.iter().map(gray).collect()
-}
-
-fn decode(path: &Path) -> Result<DynamicImage> {
-    let io = |error| Error::io(path, error);
-    let too_large = || Error::format(path, format!("the image is larger than {} MiB", MAX_BYTES >> 20));
-    if fs::metadata(path).map_err(io)?.len() > MAX_BYTES {
-        return Err(too_large());
-    }
-    let bytes = fs::read(path).map_err(io)?;
-    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(io)?;
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
-    let image = reader.decode().map_err(|error| match error {
-        ImageError::Limits(_) => too_large(),
-        error => Error::format(path, format!("the image cannot be decoded: {error}; mend or remove the file")),
-    })?;
-    match image.width() == 0 || image.height() == 0 {
-        true => Err(Error::format(path, "the image has no pixels; mend or remove the file")),
-        false => Ok(image),
-    }
-}
-
-/// Bilinear interpolation between the centers of pixels, to the bit as `tf.image.resize` computes it:
-/// `from: [h, w, c]` to `to: [height, width, c]`.
-fn resize<T: Scalar>(from: &[u8], (h, w): (usize, usize), to: &mut [T], (height, width): (usize, usize)) {
-    let c = to.len() / (height * width);
-    let (rows, columns) = (neighbors(h, height), neighbors(w, width));
-    for (line, row) in to.chunks_exact_mut(width * c).zip(&rows) {
-        for (pixel, column) in line.chunks_exact_mut(c).zip(&columns) {
-            for (channel, value) in pixel.iter_mut().enumerate() {
-                let at = |y: usize, x: usize| f32::from(from[(y * w + x) * c + channel]);
-                let [top, bottom] =
-                    [row.before, row.after].map(|y| column.between(at(y, column.before), at(y, column.after)));
-                *value = T::from(row.between(top, bottom)).expect("a float is a float");
-            }
-        }
-    }
-}
-
-/// The two pixels between which a pixel lies along an axis.
-struct Neighbors {
-    before: usize,
-    after: usize,
-    /// How far it lies from the first.
-    distance: f32,
-}
-
-impl Neighbors {
-    fn between(&self, before: f32, after: f32) -> f32 {
-        before + (after - before) * self.distance
-    }
-}
-
-/// Those of each of `to` pixels, which lie where `from` pixels do.
-fn neighbors(from: usize, to: usize) -> Vec<Neighbors> {
-    let (scale, last) = (from as f32 / to as f32, from - 1);
-    let neighbors = |i| {
-        let place = (i as f32 + 0.5) * scale - 0.5;
-        let [before, after] = [place.floor(), place.ceil()].map(|place| (place as usize).min(last));
-        Neighbors { before, after, distance: place - place.floor() }
-    };
-    (0..to).map(neighbors).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
+    use std::io::Cursor;
+
+    use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, RgbImage, Rgba, RgbaImage};
     use tempfile::TempDir;
 
     use super::*;
-    use crate::data::{OwnedInput, OwnedTargets};
+    use crate::{
+        Tensor,
+        data::{OwnedInput, OwnedTargets, image_input::MAX_BYTES},
+    };
 
     /// A folder of these files.
     fn folder<'a>(files: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> TempDir {
@@ -438,24 +334,6 @@ mod tests {
         // 0.299 r + 0.587 g + 0.114 b = 124.2
         let (x, _) = batch(&images.color_mode(ColorMode::Grayscale)).unwrap();
         assert_eq!((x.shape(), &x.data()[..8]), ([5, 1, 2, 1].into(), &[124.0; 8][..]));
-    }
-
-    /// The results of `tf.image.resize(image, size, method="bilinear")` of TensorFlow 2.21, channel 1.
-    #[test]
-    fn resizes_as_tensorflow() {
-        let (h, w, c) = (5, 4, 3);
-        let image = Tensor::from_fn([h, w, c], |[y, x, k]| ((y * 37 + x * 91 + k * 53 + y * x * 17) % 256) as u8);
-        let resized = |size: (usize, usize)| {
-            let mut to = vec![0.0_f32; size.0 * size.1 * c];
-            resize(image.data(), (h, w), &mut to, size);
-            to.into_iter().skip(1).step_by(c).collect::<Vec<f32>>()
-        };
-        let shrunk = [113.666_664, 136.333_33, 189.5, 183.5, 137.333_33, 102.666_67];
-        assert_eq!(resized((3, 2)), shrunk);
-        let widened = [57.625, 90.883_934, 144.098_22, 181.3125, 202.526_76, 127.741_05, 81.0];
-        assert_eq!(resized((4, 7))[..7], widened);
-        let same: Vec<f32> = image.data().iter().skip(1).step_by(c).map(|&pixel| pixel.into()).collect();
-        assert_eq!(resized((h, w)), same);
     }
 
     #[test]

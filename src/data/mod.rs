@@ -6,6 +6,8 @@ pub mod datasets;
 pub mod idx;
 #[cfg(feature = "image")]
 mod image_folder;
+#[cfg(feature = "image")]
+mod image_input;
 mod order;
 mod prefetch;
 mod tensor_dataset;
@@ -14,7 +16,9 @@ mod unpacked;
 pub use batches::{Input, Targets};
 pub use dataset::{Batch, Dataset, OwnedInput, OwnedTargets};
 #[cfg(feature = "image")]
-pub use image_folder::{ColorMode, ImageFolder};
+pub use image_folder::ImageFolder;
+#[cfg(feature = "image")]
+pub use image_input::{ColorMode, ImageInput};
 pub(crate) use order::Order;
 pub(crate) use prefetch::prefetch;
 pub use tensor_dataset::TensorDataset;

@@ -203,7 +203,7 @@ impl Archive {
 
 /// Where the arrays begin, and what the header says of them. It has been checked: they lie side by side, each as long as its shape says, and end
 /// where the file does.
-fn header(bytes: &[u8]) -> Result<(usize, Metadata), String> {
+pub(super) fn header(bytes: &[u8]) -> Result<(usize, Metadata), String> {
     let length = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
     if let Some(length) = length.filter(|&length| length > MAX_HEADER) {
         return Err(format!("its header says it has {length} bytes, and may have {MAX_HEADER}"));
@@ -219,7 +219,7 @@ fn metadata(header: &Metadata) -> Option<&String> {
 }
 
 /// The number of half precision with these bits: a sign, five of the exponent, ten of the fraction.
-fn half(bits: u16) -> f32 {
+pub(super) fn half(bits: u16) -> f32 {
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023) / 1024.0);
     let size = match exponent {
         0 => fraction * 2_f32.powi(-14),

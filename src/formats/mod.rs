@@ -2,9 +2,23 @@
 
 pub(crate) mod archive;
 mod by_name;
+#[cfg(any(feature = "torch", feature = "numpy"))]
+mod dtype;
+#[cfg(any(feature = "keras", feature = "torch", feature = "numpy"))]
+mod entries;
+#[cfg(feature = "keras")]
+mod hdf5;
+#[cfg(feature = "keras")]
+mod keras;
 mod native;
+#[cfg(feature = "numpy")]
+pub mod numpy;
+#[cfg(feature = "onnx")]
+mod onnx;
 pub(crate) mod optimizer_state;
 mod quantized;
+#[cfg(feature = "torch")]
+pub mod torch;
 pub(crate) mod weights;
 
 use std::{ffi::OsStr, fs, io::Write, path::Path};
@@ -15,7 +29,16 @@ pub(crate) use quantized::LayerWeights;
 use crate::{Error, Model, Result, Scalar, atomic, config::Registry};
 
 /// Reads a model with its weights and, if the file has them, how it is trained and where its training stands: [`fit`](Model::fit) goes on
-/// from there. The format is told by what is in the file, not by its name: that of [`Model::save`].
+/// from there. The format is told by what is in the file, not by its name: those of [`Model::save`], and with the feature `keras` also Keras's `.h5`.
+///
+/// Of Keras are read models that are `Sequential`, or functional with layers that follow one another, of layers, losses, metrics and optimizers that exist
+/// here. Nothing in a file is ever executed: a `Lambda` layer is an error.
+///
+/// Of ONNX, models whose layers follow one another are read, such as `torch.onnx.export` writes of an `nn.Sequential`, uncompiled. Where
+/// images are `[n, c, h, w]` there, which the first convolution or pooling tells, those of the model are `[n, h, w, c]`, as all of cornu's,
+/// and its weights are brought into that order. The operators are those that the layers compute: `Conv`, `ConvTranspose`, `Gemm`, `MatMul` with
+/// `Add`, the poolings and normalizations, `Flatten`, `Reshape`, `Transpose`, `Pad`, `Slice`, `Resize`, `Gather` of an embedding, `PRelu`, `Clip`, the
+/// activations, and with a constant number `Add`, `Sub`, `Mul` and `Div`. Of any other, and of branches, the error names the nodes.
 ///
 /// ```
 /// use cornu::prelude::*;
@@ -63,7 +86,7 @@ impl Model {
     /// #     Sequential::new([28, 28]).add(Flatten::new()).add(Dense::new(10)).build()?.save(&path)?;
     /// #     let bytes = std::fs::read(&path).unwrap();
     /// #     std::fs::remove_file(path).unwrap();
-    /// #     &bytes.clone()
+    /// #     &*bytes.leak()
     /// # }}}
     /// let model = Model::from_bytes(include_bytes!("digits.safetensors"))?;
     /// assert_eq!(model.predict(&Tensor::<f32>::zeros([1, 28, 28]))?.shape(), [1, 10].into());
@@ -92,8 +115,10 @@ impl<T: Scalar> Model<T> {
     /// | ending | what is written |
     /// | --- | --- |
     /// | `.safetensors` | the weights by their names in [`layout`](Model::layout) (`dense/kernel`), and if the model is compiled the optimizer's arrays (`optimizer/momentum`: a number for each weight that is trained, in the order of `layout`), in the format [safetensors](https://github.com/huggingface/safetensors). Its metadata has under the key `cornu` an object with the steps and epochs so far, and the layers and how they are trained as JSON in Keras's schema (`architecture`, `compile_config`) |
+    /// | `.keras`, with the feature `keras` | what `keras.saving.load_model` of Keras 3 reads, predicts the same with and goes on training: the layers, the weights, how the model is trained and the optimizer's state. In single precision, and without the count of epochs, on which the order of the samples depends |
+    /// | `.onnx` | with the feature `onnx`, what [`predict`](Model::predict) computes, in `f32`, for onnxruntime and others ([ONNX](https://onnx.ai), operators of version 17): from `input: [N, ..]` to `output: [N, ..]`, for any number `N` of samples, with the channels last as in the model. Layers that work in training alone are left out; there are no operators for a layer of your own |
     ///
-    /// Weights keep their precision. The [`history`](Model::history) is not written.
+    /// Weights keep their precision where nothing else is said. The [`history`](Model::history) is not written.
     ///
     /// # Errors
     /// When the ending is another, the file cannot be written, or a layer, a loss, a metric, an optimizer or a schedule of your own does not tell
@@ -102,8 +127,15 @@ impl<T: Scalar> Model<T> {
         let path = path.as_ref();
         let bytes = match path.extension().and_then(OsStr::to_str) {
             Some("safetensors") => native::bytes(self)?,
+            #[cfg(feature = "keras")]
+            Some("keras") => keras::bytes(self)?,
+            #[cfg(feature = "onnx")]
+            Some("onnx") => onnx::bytes(self)?,
             _ => {
-                let message = format!("the ending of {} says no format; .safetensors does", path.display());
+                let message = format!(
+                    "the ending of {} says no format; .safetensors does, with the feature keras .keras, and with onnx .onnx",
+                    path.display()
+                );
                 return Err(Error::argument("save", message));
             }
         };
@@ -115,7 +147,16 @@ impl<T: Scalar> Model<T> {
 fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Model<T>, String> {
     match bytes {
         [_, _, _, _, 0, 0, 0, 0, b'{', ..] => native::parse(bytes, registry),
-        _ => Err("it is of no format that is known; models are read from safetensors".to_owned()),
+        #[cfg(feature = "keras")]
+        bytes if keras::is(bytes) => keras::parse(bytes, registry),
+        // ONNX has no mark; the version of its messages is what a file begins with.
+        #[cfg(feature = "onnx")]
+        [0x08, 1..0x80, ..] => onnx::parse(bytes),
+        _ => Err(
+            "it is of no format that is known; models are read from safetensors, with the feature keras from .keras and .h5, and \
+             with onnx from ONNX"
+                .to_owned(),
+        ),
     }
 }
 

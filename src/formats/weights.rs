@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[cfg(feature = "keras")]
+use super::keras;
 use super::{
     archive::{Archive, Array},
     native, optimizer_state, read,
@@ -38,6 +40,8 @@ impl<T: Scalar> Model<T> {
 
     /// Replaces all weights by those of a file that [`save_weights`](Model::save_weights) or [`save`](Model::save) wrote, or another program
     /// in the format safetensors, with the names and shapes of [`layout`](Model::layout). A file of `f64` is rounded for a model of `f32`.
+    /// With the feature `keras`, Keras's `.weights.h5`, `.h5` and `.keras` are read, too, whose weights are told by the classes of the layers or their order, not
+    /// by names.
     /// Weights of some layers only: [`load_weights_by_name`](Model::load_weights_by_name).
     ///
     /// # Errors
@@ -60,6 +64,10 @@ pub(crate) fn add_weights<T: Scalar>(model: &Model<T>, archive: &mut Archive) {
 
 /// The weights in a file as [`Model::params`], if it has those of the model and no others.
 fn weights<T: Scalar>(model: &Model<T>, bytes: &[u8]) -> Result<Vec<T>, String> {
+    #[cfg(feature = "keras")]
+    if keras::is(bytes) {
+        return keras::weights(model, bytes).map_err(|message| format!("{message}; no weight was changed"));
+    }
     let (mut archive, others) = Archive::parse_any(bytes)?;
     if let Some((name, reason)) = others.first() {
         return Err(format!("{name}: {reason}; no weight was changed"));

@@ -165,7 +165,7 @@ impl LayerConfig for BatchNormalization {
 
     fn arguments(&mut self, arguments: &mut Arguments) {
         arguments
-            .argument("axis", &mut self.axis)
+            .or_list_of_one("axis", &mut self.axis)
             .argument("momentum", &mut self.momentum)
             .argument("epsilon", &mut self.epsilon)
             .argument("center", &mut self.center)

@@ -115,7 +115,10 @@ impl Planned {
     fn to_json(&self, name: &str) -> Result<Value, String> {
         let mut config = self.config.config()?;
         config.insert("name".into(), name.into());
-        config.insert("trainable".into(), self.trainable.into());
+        // Keras's SpatialDropout2D, which has no weights, does not take it.
+        if self.config.class_name() != "SpatialDropout2D" {
+            config.insert("trainable".into(), self.trainable.into());
+        }
         config.insert("dtype".into(), "float32".into());
         let mut json = config::write("keras.layers", self.config.class_name(), config);
         if self.rate != 1.0 {

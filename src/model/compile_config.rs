@@ -48,7 +48,7 @@ impl<T: Scalar> Model<T> {
         let objective = &compiled.objective;
         let metrics = objective.metrics().iter().map(|metric| metric.to_json(objective.target_kind()));
         Ok(json!({
-            "optimizer": config::optimizer_to_json(&compiled.optimizer)?,
+            "optimizer": config::optimizer_to_json(&*compiled.optimizer)?,
             "loss": config::to_json(objective.loss())?,
             "loss_weights": null,
             "metrics": metrics.collect::<Result<Vec<_>, _>>()?,

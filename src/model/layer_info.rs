@@ -57,7 +57,7 @@ impl<'a, T: Scalar> LayerRef<'a, T> {
         self.node().trainable
     }
 
-    pub(super) fn info(&self) -> &'a LayerInfo {
+    pub(crate) fn info(&self) -> &'a LayerInfo {
         &self.model.layers[self.index]
     }
 

@@ -11,6 +11,8 @@ mod explain;
 mod fit;
 mod graph;
 mod history;
+#[cfg(feature = "image")]
+mod image_input;
 mod infer;
 mod layer_info;
 mod objective;
@@ -40,6 +42,8 @@ pub use quantized::QuantizedModel;
 pub(crate) use quantized::QuantizedWeights;
 pub(crate) use sequential::DynConfig;
 pub use sequential::Sequential;
+#[cfg(feature = "keras")]
+pub(crate) use sequential::snake_case;
 
 use self::{
     compiled::Compiled,
@@ -232,6 +236,12 @@ impl<T: Scalar> Model<T> {
     /// Whether it is known how the model is trained.
     pub(crate) fn is_compiled(&self) -> bool {
         self.compiled.is_some()
+    }
+
+    /// Keras's name of the optimizer, if there is one.
+    #[cfg(feature = "keras")]
+    pub(crate) fn optimizer_name(&self) -> Option<&'static str> {
+        self.compiled.as_ref().map(|compiled| compiled.optimizer.name())
     }
 
     fn weight(&self, info: &ParamInfo) -> Tensor<T> {

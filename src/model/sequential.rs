@@ -82,6 +82,13 @@ impl Sequential {
         Sequential { layers: layers.collect(), ..Sequential::new(input) }
     }
 
+    /// Layers by their configurations.
+    #[cfg(feature = "onnx")]
+    pub(crate) fn of_configs(input: Shape, layers: impl IntoIterator<Item = Arc<dyn DynConfig>>) -> Self {
+        let planned = |config| Planned { config, taken: None, trainable: true, rate: 1.0 };
+        Sequential::of(input, layers.into_iter().map(planned))
+    }
+
     /// Adds a layer at the end.
     #[allow(clippy::should_implement_trait, reason = "Keras's name")]
     pub fn add(mut self, layer: impl LayerConfig) -> Self {
@@ -349,7 +356,7 @@ impl Plan {
 }
 
 /// `MaxPooling2D` becomes `max_pooling2d`, as in Keras.
-fn snake_case(class: &str) -> String {
+pub(crate) fn snake_case(class: &str) -> String {
     let mut name = String::new();
     let mut previous = None;
     let mut letters = class.chars().peekable();
