@@ -1,6 +1,6 @@
 //! [`Aligned`]: memory that begins with a cache line.
 
-use crate::Scalar;
+use num_traits::Zero;
 
 /// The bytes of a cache line.
 const LINE: usize = 64;
@@ -9,7 +9,7 @@ const LINE: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Aligned<T>(Vec<T>);
 
-impl<T: Scalar> Aligned<T> {
+impl<T: Copy + Zero> Aligned<T> {
     /// `len` zeros.
     pub fn zeros(len: usize) -> Self {
         let mut aligned = Aligned(Vec::new());

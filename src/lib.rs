@@ -65,6 +65,7 @@
 //! | the names that most programs need | [`prelude`] |
 //! | plan, train and use a model | [`Sequential`], [`Model`], [`Fit`], [`History`], [`Score`] |
 //! | layers, and how to write one | [`layers`], [`LayerConfig`](layers::LayerConfig), `examples/custom_layer.rs` |
+//! | predict faster, in integers | [`Model::quantize`], [`QuantizedModel`] |
 //! | activations | [`Activation`] |
 //! | weights: first values, penalties, limits | [`Initializer`], [`Regularizer`], [`Constraint`] |
 //! | what watches and steers a training | [`callbacks`] |
@@ -170,7 +171,7 @@ pub use formats::{LoadReport, load_model, load_model_with};
 pub use initializers::Initializer;
 pub use labels::Labels;
 pub use metrics::Metric;
-pub use model::{Fit, History, Model, OptimizerState, Score, Sequential};
+pub use model::{Fit, History, Model, OptimizerState, QuantizedModel, Score, Sequential};
 pub use regularizers::Regularizer;
 pub use scalar::Scalar;
 pub use shape::{MAX_RANK, Shape};

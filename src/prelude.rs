@@ -10,8 +10,8 @@ pub use crate::numpy::Npz;
 #[cfg(feature = "torch")]
 pub use crate::torch::TorchMapping;
 pub use crate::{
-    Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, Regularizer, Score, Sequential,
-    Shape, Tensor,
+    Activation, Constraint, Error, Fit, History, Initializer, Labels, Metric, Model, QuantizedModel, Regularizer,
+    Score, Sequential, Shape, Tensor,
     callbacks::{
         BackupAndRestore, CSVLogger, EarlyStopping, LambdaCallback, LearningRateScheduler, ModelCheckpoint,
         ReduceLROnPlateau, TensorBoard, TerminateOnNaN,

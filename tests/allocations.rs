@@ -99,14 +99,22 @@ fn a_prediction_allocates_its_result() {
         .build()
         .unwrap();
     let bytes = Tensor::<u8>::zeros([100, 12, 12, 3]);
+    let quantized = model.quantize(&bytes).unwrap();
     for n in [1, 100] {
         let x = Tensor::random_uniform([n, 12, 12, 3], 0.0, 1.0, 1);
         model.predict(&x).unwrap();
         model.predict(&bytes).unwrap();
+        quantized.predict(&x).unwrap();
+        quantized.predict(&bytes).unwrap();
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         (0..100).for_each(|_| drop(model.predict(&x).unwrap()));
         (0..100).for_each(|_| drop(model.predict(&bytes).unwrap()));
         let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
         assert!((200..230).contains(&count), "{count} allocations in 200 predictions, the larger ones of {n}");
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (0..100).for_each(|_| drop(quantized.predict(&x).unwrap()));
+        (0..100).for_each(|_| drop(quantized.predict(&bytes).unwrap()));
+        let count = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        assert!((200..230).contains(&count), "{count} allocations in 200 predictions in integers");
     }
 }

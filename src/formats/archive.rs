@@ -56,9 +56,20 @@ impl Array {
         Array::new(values.len().into(), values)
     }
 
+    /// An array of integers.
+    pub fn integers(shape: Shape, values: &[i8]) -> Self {
+        Array { shape: shape.dims().to_vec(), dtype: Dtype::I8, bytes: values.iter().map(|&x| x as u8).collect() }
+    }
+
+    /// The integers, if the array is of some.
+    pub fn as_integers(&self) -> Option<Vec<i8>> {
+        (self.dtype == Dtype::I8).then(|| self.bytes.iter().map(|&byte| byte as i8).collect())
+    }
+
     /// The numbers, rounded where `T` is the shorter type.
     pub fn values<T: Scalar>(&self) -> Vec<T> {
         match self.dtype {
+            Dtype::I8 => self.bytes.iter().map(|&byte| T::of((byte as i8).into())).collect(),
             Dtype::F32 => self.chunks().map(|bytes| T::of(f32::from_le_bytes(bytes).into())).collect(),
             _ => self.chunks().map(|bytes| T::of(f64::from_le_bytes(bytes))).collect(),
         }
@@ -113,8 +124,8 @@ impl Archive {
         };
         let mut arrays = BTreeMap::new();
         for (name, info) in header.tensors() {
-            if !matches!(info.dtype, Dtype::F32 | Dtype::F64) {
-                return Err(format!("{name} has the type {:?}, expected F32 or F64", info.dtype));
+            if !matches!(info.dtype, Dtype::F32 | Dtype::F64 | Dtype::I8) {
+                return Err(format!("{name} has the type {:?}, expected F32, F64 or I8", info.dtype));
             }
             let bytes = bytes[start..][info.data_offsets.0..info.data_offsets.1].to_vec();
             arrays.insert(name, Array { shape: info.shape.clone(), dtype: info.dtype, bytes });

@@ -18,6 +18,7 @@ pub mod numpy;
 #[cfg(feature = "onnx")]
 mod onnx;
 pub(crate) mod optimizer_state;
+mod quantized;
 #[cfg(feature = "torch")]
 pub mod torch;
 pub(crate) mod weights;
@@ -25,6 +26,7 @@ pub(crate) mod weights;
 use std::{ffi::OsStr, fs, io::Write, path::Path};
 
 pub use by_name::LoadReport;
+pub(crate) use quantized::LayerWeights;
 
 use crate::{Error, Model, Result, Scalar, atomic, config::Registry};
 

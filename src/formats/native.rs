@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{archive::Archive, optimizer_state, weights};
+use super::{archive::Archive, optimizer_state, quantized::QUANTIZATION, weights};
 use crate::{Error, Model, Result, Scalar, Sequential, config::Registry};
 
 /// The strings of the archive.
@@ -30,6 +30,9 @@ pub(super) fn bytes<T: Scalar>(model: &Model<T>) -> Result<Vec<u8>> {
 /// The model in such a file.
 pub(super) fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Model<T>, String> {
     let archive = Archive::parse(bytes)?;
+    if archive.strings.contains_key(QUANTIZATION) {
+        return Err("its weights are quantized; QuantizedModel::load reads it".to_owned());
+    }
     let Some(architecture) = archive.strings.get(ARCHITECTURE) else {
         return Err(
             "it holds weights, but not the layers they belong to; build the model and call load_weights".to_owned()
@@ -54,7 +57,7 @@ pub(super) fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Mode
     Ok(model)
 }
 
-fn json(name: &str, text: &str) -> Result<Value, String> {
+pub(super) fn json(name: &str, text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("its {name} is not JSON: {error}"))
 }
 

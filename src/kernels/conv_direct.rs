@@ -30,7 +30,7 @@ const MAX_IN_PLACE: usize = 64;
 
 /// How many times larger than image and kernel together the frame may be. Small windows on small images stay far below: a
 /// window of 7 by 7 on a single pixel, at 1.
-const MAX_GROWTH: usize = 64;
+pub(super) const MAX_GROWTH: usize = 64;
 
 /// More elements than any memory holds, and so few that no sum or product of lengths below overflows.
 const MAX_ELEMENTS: usize = usize::MAX >> 16;
@@ -336,7 +336,7 @@ impl<'a, T: Float + HasTile> DirectConv<'a, T> {
 
 /// How many pixels along an axis the taps reach, padding included. `None` where there is no tap or no output, where outputs
 /// would see the same, and where the reach overflows, or an offset would: that of a stride which no output takes.
-fn reach(window: &Window, axis: usize) -> Option<usize> {
+pub(super) fn reach(window: &Window, axis: usize) -> Option<usize> {
     let (stride, dilation) = (window.strides[axis], window.dilation[axis]);
     let last_output = window.output[axis].checked_sub(1)?.checked_mul(stride)?;
     let last_tap = window.kernel[axis].checked_sub(1)?.checked_mul(dilation)?;
@@ -345,12 +345,12 @@ fn reach(window: &Window, axis: usize) -> Option<usize> {
 }
 
 /// The elements of an array `[h, w, c]`; `None` where there is none or more than [`MAX_ELEMENTS`].
-fn elements([h, w]: [usize; 2], c: usize) -> Option<usize> {
+pub(super) fn elements([h, w]: [usize; 2], c: usize) -> Option<usize> {
     h.checked_mul(w)?.checked_mul(c).filter(|elements| (1..=MAX_ELEMENTS).contains(elements))
 }
 
 /// Cuts `count` columns into parts of [`NR`]; the last may be smaller.
-fn panels_of(count: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn panels_of(count: usize) -> impl Iterator<Item = Range<usize>> {
     (0..count).step_by(NR).map(move |start| start..(start + NR).min(count))
 }
 

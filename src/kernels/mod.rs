@@ -19,6 +19,7 @@ pub mod dense;
 pub mod depthwise;
 pub mod gemm;
 mod im2col;
+pub mod int8;
 mod microkernel;
 #[cfg(test)]
 mod naive;

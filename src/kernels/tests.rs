@@ -1,6 +1,6 @@
 //! The fast kernels against their definitions in [`naive`], on random sizes.
 
-mod cases;
+pub(super) mod cases;
 mod depthwise;
 mod winograd;
 

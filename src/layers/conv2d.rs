@@ -209,6 +209,13 @@ pub struct BuiltConv2D {
     pub(super) epilogue: Epilogue,
 }
 
+impl BuiltConv2D {
+    /// What it computes: a convolution, a bias and an activation.
+    pub(crate) fn parts(&self) -> (Conv, Activation) {
+        (self.conv, self.epilogue.activation())
+    }
+}
+
 impl Layer for BuiltConv2D {
     /// The input of the activation, where its derivative needs that.
     type Work<T: Scalar> = Vec<T>;

@@ -144,6 +144,13 @@ pub struct BuiltDense {
     epilogue: Epilogue,
 }
 
+impl BuiltDense {
+    /// What it computes: a product with a kernel of `[features, units]`, a bias and an activation.
+    pub(crate) fn parts(&self) -> ([usize; 2], Activation) {
+        (self.sizes, self.epilogue.activation())
+    }
+}
+
 impl Layer for BuiltDense {
     /// The input of the activation, where its derivative needs that.
     type Work<T: Scalar> = Vec<T>;

@@ -72,6 +72,10 @@ impl Layer for BuiltDropout {
     /// Whether each element that is drawn for is kept; empty outside training.
     type Work<T: Scalar> = Vec<bool>;
 
+    fn is_idle_in_prediction(&self) -> bool {
+        true
+    }
+
     fn work_bytes<T: Scalar>(&self, outputs: usize) -> usize {
         outputs / self.repeats * size_of::<bool>()
     }

@@ -30,6 +30,11 @@ impl Epilogue {
         Ok(Epilogue { channels, bias, activation })
     }
 
+    /// What is applied to the result.
+    pub fn activation(&self) -> Activation {
+        self.activation
+    }
+
     /// The layer's [`reads`](super::Layer::reads): its input, for the gradient to the kernel, and what the activation reads.
     pub fn reads(&self) -> Reads {
         Reads { x: true, y: self.activation.needs_output() }

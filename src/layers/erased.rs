@@ -14,6 +14,8 @@ pub trait DynLayer: Erased<f32> + Erased<f64> + Debug + Send + Sync {
     fn scope(&self) -> Scope;
     /// [`Layer::is_identity`].
     fn is_identity(&self) -> bool;
+    /// [`Layer::is_idle_in_prediction`].
+    fn is_idle_in_prediction(&self) -> bool;
     /// [`Layer::fuse`].
     fn fuse(&self, next: &dyn DynLayer) -> Option<Arc<dyn DynLayer>>;
     /// The layer as what [`Layer::fuse`] sees.
@@ -31,6 +33,10 @@ impl<L: Layer> DynLayer for L {
 
     fn is_identity(&self) -> bool {
         Layer::is_identity(self)
+    }
+
+    fn is_idle_in_prediction(&self) -> bool {
+        Layer::is_idle_in_prediction(self)
     }
 
     fn fuse(&self, next: &dyn DynLayer) -> Option<Arc<dyn DynLayer>> {

@@ -216,6 +216,11 @@ pub trait Layer: Debug + Send + Sync + 'static {
         false
     }
 
+    /// Whether the output is the input in prediction, as that of a dropout is.
+    fn is_idle_in_prediction(&self) -> bool {
+        self.is_identity()
+    }
+
     /// The layer with the one behind it, where one that does the work of both is less work: the model runs it in place of the two. `next`
     /// is the built layer, to be downcast.
     fn fuse(&self, _next: &dyn Any) -> Option<Self>

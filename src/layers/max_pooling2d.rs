@@ -77,7 +77,7 @@ impl LayerConfig for MaxPooling2D {
 /// A built [`MaxPooling2D`] or [`MaxPooling1D`](super::MaxPooling1D).
 #[derive(Clone, Debug)]
 pub struct BuiltMaxPooling2D {
-    pub(super) pool: Pool,
+    pub(crate) pool: Pool,
     pub(super) activation: Activation,
 }
 

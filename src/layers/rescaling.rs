@@ -33,6 +33,11 @@ impl Rescaling {
         Rescaling { scale, offset: 0.0 }
     }
 
+    /// What it multiplies by, and what it adds.
+    pub(crate) fn parts(&self) -> [f64; 2] {
+        [self.scale, self.offset]
+    }
+
     /// What is added afterwards; 0 by default.
     pub fn offset(mut self, offset: f64) -> Self {
         self.offset = offset;

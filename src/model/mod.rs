@@ -20,6 +20,7 @@ mod options;
 mod packed;
 mod penalty;
 mod progress;
+mod quantized;
 mod samples;
 mod sequential;
 mod source;
@@ -37,6 +38,8 @@ pub use compiled::OptimizerState;
 pub use history::{Epoch, History, Score};
 pub use layer_info::LayerRef;
 pub use options::Fit;
+pub use quantized::QuantizedModel;
+pub(crate) use quantized::QuantizedWeights;
 pub(crate) use sequential::DynConfig;
 pub use sequential::Sequential;
 #[cfg(feature = "keras")]
@@ -299,22 +302,13 @@ impl<T: Scalar> Model<T> {
     /// # Errors
     /// As [`predict`](Model::predict), and when the output of a sample is not a vector.
     pub fn predict_classes<'a>(&self, x: impl Into<Input<'a, T>>) -> Result<Labels> {
-        let classes = self.classes("predict_classes")?;
-        let y = self.predict(x)?;
-        let class = |row: &[T]| match row {
-            [p] => u32::from(*p > T::of(0.5)),
-            _ => (1..classes).fold(0, |best, i| if row[i] > row[best] { i } else { best }) as u32,
-        };
-        Ok(y.data().chunks_exact(classes).map(class).collect::<Vec<u32>>().into())
+        self.classes("predict_classes")?;
+        Ok(classes_of(&self.predict(x)?))
     }
 
     /// The number of classes of an output that is a vector.
     fn classes(&self, method: &'static str) -> Result<usize> {
-        let [classes] = *self.output_shape().dims() else {
-            let help = "end the model in a Dense layer with a unit for each class";
-            return Err(Error::shape(method, "a model whose output has rank 1", self.output_shape(), help));
-        };
-        Ok(classes)
+        check_classes(method, self.output_shape())
     }
 
     /// What the nodes make of some of the samples in `x`, at most `batch_size` at a time, without the head.
@@ -330,6 +324,24 @@ impl<T: Scalar> Model<T> {
             }
         });
     }
+}
+
+/// The number of classes of an output that is a vector.
+fn check_classes(method: &'static str, output: Shape) -> Result<usize> {
+    let [classes] = *output.dims() else {
+        let help = "end the model in a Dense layer with a unit for each class";
+        return Err(Error::shape(method, "a model whose output has rank 1", output, help));
+    };
+    Ok(classes)
+}
+
+/// The class of each row of answers.
+fn classes_of<T: Scalar>(answers: &Tensor<T>) -> Labels {
+    let class = |row: &[T]| match row {
+        [p] => u32::from(*p > T::of(0.5)),
+        _ => (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }) as u32,
+    };
+    answers.data().chunks_exact(answers.shape().last()).map(class).collect::<Vec<u32>>().into()
 }
 
 impl<T: Scalar> Clone for Model<T> {

@@ -162,6 +162,12 @@ impl Sequential {
         Ok(plan.model(params))
     }
 
+    /// The built layers without their weights.
+    pub(super) fn graph(&self) -> Result<(Vec<LayerInfo>, Graph)> {
+        let Plan { input, nodes, infos, layout, head, .. } = self.plan()?;
+        Ok((infos, Graph::new(input, nodes, head, layout)))
+    }
+
     /// The built layers.
     fn plan(&self) -> Result<Plan> {
         let mut plan = Plan::new(self.input)?;

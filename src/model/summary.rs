@@ -1,9 +1,7 @@
 //! The table that Keras's `summary` prints, and below it what Keras lacks: the memory that the model takes.
 
-use std::fmt::Write;
-
-use super::{DEFAULT_BATCH_SIZE, Model, graph::Node, infer, layer_info::LayerRef, packed::Packed, tape::Tape};
-use crate::Scalar;
+use super::{DEFAULT_BATCH_SIZE, Model, graph::Node, infer, packed::Packed, tape::Tape};
+use crate::{Scalar, Shape};
 
 /// The widths of the columns, without the space on both sides; those of Keras.
 const WIDTHS: [usize; 3] = [31, 22, 13];
@@ -16,34 +14,21 @@ impl<T: Scalar> Model<T> {
 
     /// [`summary`](Model::summary) with the memory for batches of `batch_size` samples.
     pub fn summary_for(&self, batch_size: usize) -> String {
-        let mut table = String::from("Model: \"sequential\"\n");
-        let rule = |left: &str, line: &str, cross: &str, right: &str| {
-            format!("{left}{}{right}\n", WIDTHS.map(|width| line.repeat(width + 2)).join(cross))
-        };
-        table += &rule("┏", "━", "┳", "┓");
-        table += &row("┃", ["Layer (type)", "Output Shape", "Param #"]);
-        table += &rule("┡", "━", "╇", "┩");
-        for (i, layer) in self.layers().enumerate() {
-            if i > 0 {
-                table += &rule("├", "─", "┼", "┤");
-            }
-            table += &layer_rows(layer);
-        }
-        table += &rule("└", "─", "┴", "┘");
-
+        let layers = self.layers();
+        let mut table =
+            table(layers.map(|layer| (layer.name(), layer.class_name(), layer.output_shape(), layer.count_params())));
         let trainable: usize = self.graph.trained().map(|info| info.shape.size()).sum();
         let optimizer = self.compiled.as_ref().map_or(0, |compiled| compiled.count_params());
         // Of all these numbers only the optimizer's step is an integer, of 8 bytes.
         let step = if optimizer > 0 { size_of::<u64>() - size_of::<T>() } else { 0 };
-        let mut total = |name: &str, count: usize, step: usize| {
-            let size = readable((count * size_of::<T>() + step) as f64);
-            writeln!(table, " {name} params: {} ({size})", grouped(count)).expect("writing to a string");
+        let mut line = |name: &str, count: usize, step: usize| {
+            table += &total(name, count, count * size_of::<T>() + step);
         };
-        total("Total", self.count_params() + optimizer, step);
-        total("Trainable", trainable, 0);
-        total("Non-trainable", self.count_params() - trainable, 0);
+        line("Total", self.count_params() + optimizer, step);
+        line("Trainable", trainable, 0);
+        line("Non-trainable", self.count_params() - trainable, 0);
         if optimizer > 0 {
-            total("Optimizer", optimizer, step);
+            line("Optimizer", optimizer, step);
         }
         let samples = if batch_size == 1 { "sample" } else { "samples" };
         table += &format!(" Memory for a batch of {batch_size} {samples}: ");
@@ -77,11 +62,32 @@ impl<T: Scalar> Model<T> {
     }
 }
 
+/// The table of Keras: for each layer its name, its kind, its output and the number of its weights.
+pub(super) fn table<'a>(layers: impl Iterator<Item = (&'a str, &'static str, Shape, usize)>) -> String {
+    let mut table = String::from("Model: \"sequential\"\n");
+    let rule = |left: &str, line: &str, cross: &str, right: &str| {
+        format!("{left}{}{right}\n", WIDTHS.map(|width| line.repeat(width + 2)).join(cross))
+    };
+    table += &rule("┏", "━", "┳", "┓");
+    table += &row("┃", ["Layer (type)", "Output Shape", "Param #"]);
+    table += &rule("┡", "━", "╇", "┩");
+    for (i, (name, class, output, count)) in layers.enumerate() {
+        if i > 0 {
+            table += &rule("├", "─", "┼", "┤");
+        }
+        table += &layer_rows(name, class, output, count);
+    }
+    table + &rule("└", "─", "┴", "┘")
+}
+
+/// A line below the table: how many numbers, and how many bytes they take.
+pub(super) fn total(name: &str, count: usize, bytes: usize) -> String {
+    format!(" {name} params: {} ({})\n", grouped(count), readable(bytes as f64))
+}
+
 /// The rows of a layer: two where name and kind do not fit in one.
-fn layer_rows<T: Scalar>(layer: LayerRef<T>) -> String {
-    let (name, class) = (layer.name(), format!("({})", layer.class_name()));
-    let shape = layer.output_shape().to_string_with_batch();
-    let count = grouped(layer.count_params());
+fn layer_rows(name: &str, class: &str, output: Shape, count: usize) -> String {
+    let (class, shape, count) = (format!("({class})"), output.to_string_with_batch(), grouped(count));
     let first = format!("{name} {class}");
     if first.chars().count() <= WIDTHS[0] {
         return row("│", [&first, &shape, &count]);

@@ -21,6 +21,7 @@ mod onnx;
 mod optimizers;
 #[cfg(feature = "plot")]
 mod plot;
+mod quantized;
 mod surgery;
 #[cfg(all(feature = "torch", feature = "numpy"))]
 mod torch;

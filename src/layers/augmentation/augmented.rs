@@ -43,6 +43,10 @@ impl<A: Augmentation> Layer for Augmented<A> {
     /// What was drawn for each sample; nothing outside training.
     type Work<T: Scalar> = Vec<A::Draw>;
 
+    fn is_idle_in_prediction(&self) -> bool {
+        true
+    }
+
     fn reads(&self) -> Reads {
         Reads { x: A::READS_IMAGE, y: false }
     }
