@@ -1,14 +1,17 @@
 //! What the fuzz targets in `fuzz/` call: a function for each reader, which takes any bytes and must come back. No part of the library.
 
 use crate::{
-    Model, Sequential, Shape, Tensor,
+    Model, QuantizedModel, Sequential, Shape, Tensor,
     config::Registry,
     data::{ColorMode, ImageInput, idx},
     layers::{Conv2D, Dense, Flatten, LayerConfig},
 };
 
+/// What takes any bytes.
+pub type Reader = fn(&[u8]);
+
 /// The readers by the names of their targets.
-pub const READERS: [(&str, fn(&[u8])); 10] = [
+pub const READERS: [(&str, Reader); 11] = [
     ("gzip", gzip),
     ("hdf5", hdf5),
     ("idx", idx),
@@ -17,6 +20,7 @@ pub const READERS: [(&str, fn(&[u8])); 10] = [
     ("npy", npy),
     ("onnx", onnx),
     ("png", png),
+    ("quantized", quantized),
     ("safetensors", safetensors),
     ("torch", torch),
 ];
@@ -55,6 +59,11 @@ pub fn keras(bytes: &[u8]) {
 /// The same, always taken for HDF5.
 pub fn hdf5(bytes: &[u8]) {
     keras(&[b"\x89HDF\r\n\x1a\n", bytes].concat());
+}
+
+/// Models of integers.
+pub fn quantized(bytes: &[u8]) {
+    let _ = QuantizedModel::from_bytes(bytes, &Registry::default());
 }
 
 /// Weights of PyTorch.

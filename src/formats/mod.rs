@@ -2,12 +2,12 @@
 
 pub(crate) mod archive;
 mod by_name;
-#[cfg(any(test, fuzzing))]
-pub mod fuzzing;
 #[cfg(any(feature = "torch", feature = "numpy"))]
 mod dtype;
 #[cfg(any(feature = "keras", feature = "torch", feature = "numpy"))]
 mod entries;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 #[cfg(feature = "keras")]
 mod hdf5;
 #[cfg(feature = "keras")]

@@ -167,7 +167,7 @@ impl<T: Float> NormalizedPool<'_, T> {
                     let (dy, mean) = (lanes::<T, N>(&dy[output..], channel), lanes::<T, N>(mean, channel));
                     for i in 0..N {
                         // Nobody has won where the relu gives 0.
-                        let dz = if self.relu && !(best[i] > T::zero()) { T::zero() } else { dy[i] };
+                        let dz = if !self.relu || best[i] > T::zero() { dy[i] } else { T::zero() };
                         sums[0][i] = sums[0][i] + dz;
                         sums[1][i] = sums[1][i] + dz * (of_winner[i] - mean[i]);
                     }

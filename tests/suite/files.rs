@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cornu::{config::Registry, load_model_with, prelude::*};
@@ -227,7 +227,12 @@ fn large(model: u8) -> Model {
 fn a_process_that_is_killed_while_it_saves_leaves_a_whole_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    large(0).save(&path).unwrap();
+    let first = large(0);
+    first.save(&path).unwrap();
+    let start = Instant::now();
+    first.save(&path).unwrap();
+    // For as long as a few files take, on this machine.
+    let longest = 4 * start.elapsed();
     let models = [0, 1].map(|model| bits(&large(model)));
     let modified = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
     let mut found = [0; 2];
@@ -241,12 +246,12 @@ fn a_process_that_is_killed_while_it_saves_leaves_a_whole_model() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Until it is saving, and then for as long as a few files take.
+        // Until it is saving, and then until some moment of it.
         while modified(&path) == start {
             assert!(child.try_wait().unwrap().is_none());
             thread::sleep(Duration::from_micros(100));
         }
-        thread::sleep(Duration::from_millis(20).mul_f64(random()));
+        thread::sleep(longest.mul_f64(random()));
         child.kill().unwrap();
         child.wait().unwrap();
         let weights = bits(&load_model(&path).unwrap());
