@@ -139,7 +139,7 @@ pub mod constraints;
 pub mod data;
 mod error;
 mod formats;
-#[cfg(fuzzing)]
+#[cfg(all(fuzzing, feature = "image", feature = "keras", feature = "numpy", feature = "onnx", feature = "torch"))]
 pub use formats::fuzzing;
 pub mod gradcheck;
 pub mod initializers;

@@ -40,7 +40,8 @@ const UNSIGNED_BYTE: u8 = 0x08;
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::Format`] when it is damaged, shorter or longer than its header
-/// says, when the elements are of another type, or when it has no dimension, more than 6, or one that is 0.
+/// says, when the elements are of another type, when it has no dimension, more than 6, or one that is 0, or when it is larger than 16 MiB and
+/// unpacks to more than 200 times its size, as no data set does.
 pub fn read(path: impl AsRef<Path>) -> Result<Tensor<u8>> {
     parse(Unpacked::open(path.as_ref())?)
 }

@@ -1,6 +1,10 @@
 //! [`ImageInput`]: an image of any size as the numbers that a model takes.
 
-use std::{fs, io::Cursor, path::Path};
+use std::{
+    fs::{self, File},
+    io::{Cursor, Read},
+    path::Path,
+};
 
 use image::{DynamicImage, ImageError, ImageReader, Limits};
 
@@ -139,7 +143,9 @@ impl ImageInput {
         if fs::metadata(path).map_err(io)?.len() > self.max_bytes {
             return Err(format(self.too_large()));
         }
-        let bytes = fs::read(path).map_err(io)?;
+        // What the system says of a size is not so for a device, or for a file that grows.
+        let (mut bytes, file) = (Vec::new(), File::open(path).map_err(io)?);
+        file.take(self.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
         self.decode_into(&bytes, to).map_err(format)
     }
 

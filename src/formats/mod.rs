@@ -6,7 +6,15 @@ mod by_name;
 mod dtype;
 #[cfg(any(feature = "keras", feature = "torch", feature = "numpy"))]
 mod entries;
-#[cfg(any(test, fuzzing))]
+// It calls all readers.
+#[cfg(all(
+    any(test, fuzzing),
+    feature = "image",
+    feature = "keras",
+    feature = "numpy",
+    feature = "onnx",
+    feature = "torch"
+))]
 pub mod fuzzing;
 #[cfg(feature = "keras")]
 mod hdf5;
