@@ -148,6 +148,8 @@ impl<'a> Group<'a> {
 
     fn child(&self, name: &str) -> Result<(usize, String), String> {
         let path = format!("{}/{name}", self.path.trim_end_matches('/'));
+        // A group that holds itself has paths of any length, and each is a copy.
+        self.file.spend(path.len())?;
         match self.links.get(name) {
             Some(&address) => Ok((address, path)),
             None => Err(format!("{path} is missing")),

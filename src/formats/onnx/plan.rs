@@ -139,6 +139,7 @@ impl Plan {
         match self.layers.last_mut() {
             Some(step) if step.class == "Rescaling" && scale == 1.0 && step.config["offset"] == 0.0 => {
                 step.config.insert("offset".into(), offset.into());
+                self.non_negative = false;
                 Ok(())
             }
             _ => self.push("Rescaling", json!({"scale": scale, "offset": offset}), Vec::new()),

@@ -107,7 +107,8 @@ impl<'a> Reader<'a> {
     pub fn upcoming(&self, value: &'a str) -> impl Iterator<Item = &'a NodeProto> {
         let mut value = value;
         let nodes = std::iter::from_fn(move || match *self.readers(value) {
-            [one] => {
+            // What nodes behind the output of the model do is not asked for.
+            [one] if value != self.output => {
                 let node = &self.nodes[one];
                 value = node.output.first()?;
                 Some(node)

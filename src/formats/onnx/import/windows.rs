@@ -216,6 +216,7 @@ impl Import<'_> {
         let axes = self.integers(node, 1, "axes")?.ok_or("it has no axes")?;
         let mut axes = axes.into_iter().map(|axis| self.axis(axis)).collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();
+        axes.dedup();
         let rank = self.plan.order.len();
         // All but one, which are the axes of an image; its channels are the other.
         let channels = (0..rank).find(|axis| !axes.contains(axis)).filter(|_| axes.len() + 1 == rank && rank > 1);
