@@ -158,7 +158,7 @@ impl Archive {
             let (dtype, bytes) = match info.dtype {
                 Dtype::F32 | Dtype::F64 => (info.dtype, bytes.to_vec()),
                 Dtype::F16 => widened(half),
-                Dtype::BF16 => widened(|bits| f32::from_bits(u32::from(bits) << 16)),
+                Dtype::BF16 => widened(brain),
                 other => {
                     others.push((name, format!("it has the type {other:?}, expected F32, F64, F16 or BF16")));
                     continue;
@@ -229,6 +229,11 @@ pub(super) fn half(bits: u16) -> f32 {
         _ => (1.0 + fraction) * 2_f32.powi(exponent - 15),
     };
     if bits >> 15 == 0 { size } else { -size }
+}
+
+/// The number whose first half these bits are, what Google Brain calls bfloat16.
+pub(super) fn brain(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
 }
 
 impl View for &Array {

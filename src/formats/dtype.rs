@@ -1,5 +1,7 @@
 //! [`Dtype`]: the type of the numbers in a file.
 
+#[cfg(feature = "torch")]
+use super::archive::brain;
 use super::archive::half;
 
 /// The type of the numbers in a file.
@@ -57,7 +59,7 @@ impl Dtype {
             Dtype::I64 => Number::Whole(i64::from_le_bytes(first(bytes)).into()),
             Dtype::F16 => Number::Real(half(u16::from_le_bytes(first(bytes))).into()),
             #[cfg(feature = "torch")]
-            Dtype::BF16 => Number::Real(f32::from_bits(u32::from(u16::from_le_bytes(first(bytes))) << 16).into()),
+            Dtype::BF16 => Number::Real(brain(u16::from_le_bytes(first(bytes))).into()),
             Dtype::F32 => Number::Real(f32::from_le_bytes(first(bytes)).into()),
             Dtype::F64 => Number::Real(f64::from_le_bytes(first(bytes))),
         }

@@ -1,7 +1,5 @@
 //! The format of [`Model::save`] that is cornu's own.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 
 use super::{archive::Archive, optimizer_state, quantized::QUANTIZATION, weights};
@@ -41,7 +39,7 @@ pub(super) fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Mode
     let plan = Sequential::of_architecture(&json(ARCHITECTURE, architecture)?, registry)?;
     let params = |layout: &_| weights::all(layout, &archive).map_err(|message| Error::data("weights", message));
     let mut model = plan.build_with(params).map_err(|error| error.to_string())?;
-    let names: HashSet<&str> = model.layout().infos().iter().map(|info| info.name.as_str()).collect();
+    let names = weights::names(model.layout());
     if let Some(name) =
         archive.arrays.keys().find(|name| !names.contains(name.as_str()) && !optimizer_state::holds(name))
     {

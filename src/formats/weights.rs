@@ -1,6 +1,6 @@
 //! [`Model::save_weights`] and [`Model::load_weights`].
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
 #[cfg(feature = "keras")]
 use super::keras;
@@ -73,8 +73,8 @@ pub(super) fn of_file<T: Scalar>(model: &Model<T>, bytes: &[u8]) -> Result<Vec<T
         return Err(format!("{name}: {reason}; no weight was changed"));
     }
     leave_weights(model.layout(), &mut archive);
-    let infos = model.layout().infos();
-    if let Some(name) = archive.arrays.keys().find(|name| infos.iter().all(|info| info.name != **name)) {
+    let names = names(model.layout());
+    if let Some(name) = archive.arrays.keys().find(|name| !names.contains(name.as_str())) {
         return Err(format!("it holds {name}, which the model has not; no weight was changed"));
     }
     all(model.layout(), &archive).map_err(|message| format!("{message}; no weight was changed"))
@@ -83,9 +83,14 @@ pub(super) fn of_file<T: Scalar>(model: &Model<T>, bytes: &[u8]) -> Result<Vec<T
 /// Takes away what the file of a model holds besides its weights.
 pub(super) fn leave_weights(layout: &ParamLayout, archive: &mut Archive) {
     if archive.strings.contains_key(native::ARCHITECTURE) {
-        let is_weight = |name: &str| layout.infos().iter().any(|info| info.name == name);
-        archive.arrays.retain(|name, _| !optimizer_state::holds(name) || is_weight(name));
+        let names = names(layout);
+        archive.arrays.retain(|name, _| !optimizer_state::holds(name) || names.contains(name.as_str()));
     }
+}
+
+/// The names of the weights.
+pub(super) fn names(layout: &ParamLayout) -> HashSet<&str> {
+    layout.infos().iter().map(|info| info.name.as_str()).collect()
 }
 
 /// All weights of a layout, one after the other.

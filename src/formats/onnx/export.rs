@@ -102,10 +102,7 @@ impl Exported {
         let kernel = writer.weight("kernel", &self.weight("kernel")?);
         let bias = self.bias(writer)?;
         if writer.sample.len() == 1 {
-            match bias {
-                Some(bias) => writer.apply("Gemm", [&kernel, &bias], Vec::new()),
-                None => writer.apply("Gemm", [&kernel], Vec::new()),
-            }
+            writer.apply_weights("Gemm", &kernel, bias.as_deref(), Vec::new());
             return Ok(());
         }
         writer.arrange(&channels_last(writer.sample.len()));
@@ -160,10 +157,7 @@ impl Exported {
         writer.arrange(&channels_first(writer.sample.len()));
         let kernel = writer.weight("kernel", &kernel);
         let attributes = [window(&axes), vec![dilations(&axes), ints("output_padding", output_padding)]].concat();
-        match bias {
-            Some(bias) => writer.apply("ConvTranspose", [&kernel, &bias], attributes),
-            None => writer.apply("ConvTranspose", [&kernel], attributes),
-        }
+        writer.apply_weights("ConvTranspose", &kernel, bias.as_deref(), attributes);
         Ok(())
     }
 
@@ -400,10 +394,7 @@ fn convolve(writer: &mut Writer, kernel: &Constant, axes: &[Axis], groups: usize
     writer.arrange(&channels_first(writer.sample.len()));
     let kernel = writer.weight("kernel", kernel);
     let attributes = [window(axes), vec![dilations(axes), int("group", groups as i64)]].concat();
-    match bias {
-        Some(bias) => writer.apply("Conv", [&kernel, &bias], attributes),
-        None => writer.apply("Conv", [&kernel], attributes),
-    }
+    writer.apply_weights("Conv", &kernel, bias.as_deref(), attributes);
 }
 
 fn flatten(writer: &mut Writer) {

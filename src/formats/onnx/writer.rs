@@ -52,6 +52,14 @@ impl Writer {
         self.value = self.node(operator, &inputs, attributes);
     }
 
+    /// [`apply`](Writer::apply) to a kernel and, where there is one, a bias.
+    pub fn apply_weights(&mut self, operator: &str, kernel: &str, bias: Option<&str>, attributes: Vec<Attribute>) {
+        match bias {
+            Some(bias) => self.apply(operator, [kernel, bias], attributes),
+            None => self.apply(operator, [kernel], attributes),
+        }
+    }
+
     /// A node, and the name of its output.
     pub fn node(&mut self, operator: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {
         let [output] = self.node_of(operator, inputs, attributes);
