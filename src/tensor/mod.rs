@@ -242,7 +242,7 @@ impl Tensor<u8> {
     /// assert_eq!(image.scaled(1.0 / 51.0), Tensor::from([[0.0, 1.0], [2.0, 5.0]]));
     /// ```
     pub fn scaled(&self, scale: f32) -> Tensor {
-        self.scaled_as(scale)
+        self.view().scaled(scale)
     }
 
     /// As [`scaled`](Tensor::scaled), for either type of numbers.

@@ -90,6 +90,21 @@ impl<T: Copy> View<'_, T> {
     }
 }
 
+impl View<'_, u8> {
+    /// [`Tensor::scaled`] of some of its samples.
+    ///
+    /// ```
+    /// use cornu::Tensor;
+    ///
+    /// let images = Tensor::from([[0u8, 51], [102, 255]]);
+    /// assert_eq!(images.slice(1..)?.scaled(1.0 / 51.0), Tensor::from([[2.0, 5.0]]));
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    pub fn scaled(&self, scale: f32) -> Tensor {
+        Tensor { shape: self.shape, data: self.data.iter().map(|&x| f32::from(x) * scale).collect() }
+    }
+}
+
 impl<T> Clone for View<'_, T> {
     fn clone(&self) -> Self {
         *self
