@@ -1,6 +1,6 @@
 //! The loops of the tile of integers, written once for all kinds of vectors.
 
-use super::tile::{GROUP, NR, STEP, Steps};
+use super::tile::{GROUP, NR, Steps};
 
 /// [`NR`] sums in vector registers.
 pub trait Row: Copy {
@@ -110,14 +110,14 @@ unsafe fn tile<R: Row, const ROWS: usize>(
             let mut at = i * steps.strides[0] + j * steps.strides[1];
             for _ in 0..inner {
                 // SAFETY: this is a step, for which the contract says that 4 bytes of each row and 64 of the panel, which are 16
-                // numbers, are readable. The pointer to the panel ends one step behind its last.
+                // numbers, are readable. The pointer to the panel ends at most 64 bytes behind the start of its last step.
                 unsafe {
                     let weights = R::load(panel.cast());
                     for (r, row) in rows.iter_mut().enumerate() {
                         let bytes = a.add(at + r * stride).cast::<i32>().read_unaligned();
                         *row = row.add_products(bytes, weights);
                     }
-                    panel = panel.add(STEP);
+                    panel = panel.add(steps.panel);
                 }
                 at += GROUP;
             }
