@@ -35,7 +35,7 @@ impl QuantizedModel {
     /// A layer that computes in integers has `dense/kernel_int8` in the shape of its kernel, and in `f32`
     /// `dense/kernel_scale` (of each filter), `dense/bias`, `dense/input_scale`, and as a byte `dense/input_zero_point`: a weight is
     /// `scale[f] * kernel[.., f]`, a number of its input `input_scale * (byte - input_zero_point)`, where a byte is 0 to 127. Other layers have their weights in `f32`. The metadata has
-    /// the layers as JSON in Keras's schema; how the model is evaluated is not written.
+    /// the layers as JSON in Keras's schema, less what only training needs; how the model is evaluated is not written.
     ///
     /// ```
     /// use cornu::prelude::*;
