@@ -61,9 +61,45 @@ pub fn hdf5(bytes: &[u8]) {
     keras(&[b"\x89HDF\r\n\x1a\n", bytes].concat());
 }
 
-/// Models of integers.
+/// Models of integers, which answer where that is little work.
 pub fn quantized(bytes: &[u8]) {
-    let _ = QuantizedModel::from_bytes(bytes, &Registry::default());
+    if let Ok(model) = QuantizedModel::from_bytes(bytes, &Registry::default()) {
+        answers(&model);
+    }
+}
+
+/// Whether the model is small. It must give each of two samples the same answer as to the sample alone.
+fn answers(model: &QuantizedModel) -> bool {
+    const MOST_WEIGHTS: usize = 1 << 14;
+    const MOST_WORK: usize = 1 << 20;
+    if model.count_params() > MOST_WEIGHTS {
+        return false;
+    }
+    let Ok(numbers) = model.plan().clone().build() else {
+        return false;
+    };
+    // As much as a layer can have to do that reads all of its input and all of its weights for each of its results.
+    let (mut work, mut input) = (model.input_shape().size(), model.input_shape());
+    for layer in numbers.layers() {
+        let reads = input.size().saturating_add(layer.count_params());
+        work = work.saturating_add(layer.output_shape().size().saturating_mul(reads));
+        input = layer.output_shape();
+    }
+    if work > MOST_WORK {
+        return false;
+    }
+    let x = Tensor::random_normal(model.input_shape().batch(2), 0.0, 2.0, 0);
+    // A first layer may take indices only.
+    let Ok(y) = model.predict(&x) else {
+        return true;
+    };
+    for i in 0..2 {
+        let alone = model.predict(x.slice(i..=i).expect("two samples")).expect("as good as both");
+        let both = y.data().chunks_exact(alone.len()).nth(i).expect("two answers");
+        // Weights in numbers may be NaN.
+        assert!(alone.data().iter().zip(both).all(|(a, b)| a == b || a.is_nan() && b.is_nan()), "sample {i}");
+    }
+    true
 }
 
 /// Weights of PyTorch.
@@ -109,6 +145,19 @@ mod tests {
     use std::{fs, path::Path};
 
     use super::*;
+
+    /// They are files of the first version.
+    #[test]
+    fn the_seeds_of_integers_answer() {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/quantized");
+        for name in ["small.safetensors", "mixed.safetensors"] {
+            let bytes = fs::read(seeds.join(name)).unwrap();
+            assert!(answers(&QuantizedModel::from_bytes(&bytes, &Registry::default()).unwrap()), "{name}");
+        }
+        let large = Sequential::new([64, 64, 1]).add(Conv2D::new(4, 3)).add(Flatten::new());
+        let model = large.build().unwrap().quantize(&Tensor::<f32>::ones([1, 64, 64, 1])).unwrap();
+        assert!(!answers(&model));
+    }
 
     /// What `fuzz/seeds` holds for each reader: files of others, damaged ones, and all that a fuzzer has found.
     #[test]

@@ -11,7 +11,7 @@ use super::{
     weights::check_shape,
 };
 use crate::{
-    Error, QuantizedModel, Result, Sequential, Tensor, atomic,
+    Error, QuantizedModel, Result, Scalar, Sequential, Tensor, atomic,
     config::Registry,
     kernels::int8::{LEVELS, Quantizer},
     model::QuantizedWeights,
@@ -35,7 +35,7 @@ impl QuantizedModel {
     /// A layer that computes in integers has `dense/kernel_int8` in the shape of its kernel, and in `f32`
     /// `dense/kernel_scale` (of each filter), `dense/bias`, `dense/input_scale`, and as a byte `dense/input_zero_point`: a weight is
     /// `scale[f] * kernel[.., f]`, a number of its input `input_scale * (byte - input_zero_point)`, where a byte is 0 to 127. Other layers have their weights in `f32`. The metadata has
-    /// the layers as JSON in Keras's schema; how the model is evaluated is not written.
+    /// the layers as JSON in Keras's schema, less what only training needs; how the model is evaluated is not written.
     ///
     /// ```
     /// use cornu::prelude::*;
@@ -114,16 +114,27 @@ fn add(name: &str, weights: &QuantizedWeights, infos: &[ParamInfo], archive: &mu
     }
 }
 
-/// Takes away what reading does without: how weights begin and are trained, of the layers that compute in integers, and where Keras has the
-/// classes. It would be a tenth of a small file.
+/// Takes away what reading does without: how weights begin and are trained, what has one value only, that the input is a layer, and where Keras
+/// has the classes. It would be a tenth of a small file.
 fn shorten(architecture: &mut Value, integers: &HashSet<&str>) {
-    let layers = architecture["config"]["layers"].as_array_mut().into_iter().flatten();
-    for layer in layers.filter_map(Value::as_object_mut) {
-        layer.retain(|key, _| key == "class_name" || key == "config");
-        let Some(config) = layer.get_mut("config").and_then(Value::as_object_mut) else { continue };
-        let in_integers = config.get("name").and_then(Value::as_str).is_some_and(|name| integers.contains(name));
-        let of_training = ["_initializer", "_regularizer", "_constraint", "trainable", "dtype"];
-        config.retain(|key, _| !(in_integers && of_training.iter().any(|ending| key.ends_with(ending))));
+    let keep = |json: &mut Value, keep: &dyn Fn(&str) -> bool| {
+        if let Some(object) = json.as_object_mut() {
+            object.retain(|key, _| keep(key));
+        }
+    };
+    keep(architecture, &|key| ["class_name", "config"].contains(&key));
+    let config = &mut architecture["config"];
+    keep(config, &|key| ["build_input_shape", "layers"].contains(&key));
+    let Some(layers) = config["layers"].as_array_mut() else { return };
+    layers.retain(|layer| layer["class_name"] != "InputLayer");
+    for layer in layers {
+        keep(layer, &|key| ["class_name", "config"].contains(&key));
+        let config = &mut layer["config"];
+        // What others call their arguments is their affair.
+        let in_integers = config["name"].as_str().is_some_and(|name| integers.contains(name));
+        let endings = ["_initializer", "_regularizer", "_constraint", "data_format"];
+        let is_idle = |key: &str| in_integers && endings.iter().any(|ending| key.ends_with(ending));
+        keep(config, &|key| !["trainable", "dtype"].contains(&key) && !is_idle(key));
     }
 }
 
@@ -149,13 +160,21 @@ fn parse(bytes: &[u8], registry: &Registry) -> Result<QuantizedModel, String> {
         let mut weight = |info: &ParamInfo| {
             let array = archive.arrays.remove(&info.name).ok_or_else(|| format!("it lacks {}", info.name))?;
             check_shape(info, &array).map_err(|message| format!("{}: {message}", info.name))?;
-            Tensor::new(info.shape, array.values()).map_err(|error| error.to_string())
+            Tensor::new(info.shape, floats(&info.name, &array)?).map_err(|error| error.to_string())
         };
         Ok(LayerWeights::Numbers(infos.iter().map(&mut weight).collect::<Result<_, _>>()?))
     })?;
     match archive.arrays.keys().next() {
         None => Ok(model),
         Some(name) => Err(format!("it holds {name}, which no layer has")),
+    }
+}
+
+/// The numbers of an array that is none of integers.
+fn floats<T: Scalar>(name: &str, array: &Array) -> Result<Vec<T>, String> {
+    match array.as_integers() {
+        None => Ok(array.values()),
+        Some(_) => Err(format!("{name}: expected the type F32 or F64, got I8")),
     }
 }
 
@@ -178,7 +197,7 @@ fn take(name: &str, infos: &[ParamInfo], archive: &mut Archive) -> Result<Quanti
     let integers =
         |(name, array): (String, Array)| array.as_integers().ok_or_else(|| format!("{name}: expected the type I8"));
     let numbers = |(name, array): (String, Array), least: f32| {
-        let values: Vec<f32> = array.values();
+        let values: Vec<f32> = floats(&name, &array)?;
         match values.iter().find(|value| !(value.is_finite() && **value >= least)) {
             None => Ok(values),
             Some(wrong) if least > 0.0 => Err(format!("{name}: expected finite numbers above 0, got {wrong}")),
@@ -239,6 +258,14 @@ mod tests {
                 "kernel_int8: expected the type I8",
             ),
             (put("conv2d/kernel_scale", Array::vector(&[1.0_f32; 2])), "kernel_scale: expected shape [3], got [2]"),
+            (
+                put("conv2d/kernel_scale", Array::integers(3.into(), &[1; 3])),
+                "conv2d/kernel_scale: expected the type F32 or F64, got I8",
+            ),
+            (
+                put("layer_normalization/gamma", Array::integers(3.into(), &[1; 3])),
+                "layer_normalization/gamma: expected the type F32 or F64, got I8",
+            ),
             (put("conv2d/kernel_scale", Array::vector(&[1.0_f32, 0.0, 1.0])), "expected finite numbers above 0, got 0"),
             (put("conv2d/kernel_scale", Array::vector(&[1.0_f32, -1.0, 1.0])), "above 0, got -1"),
             (put("conv2d/kernel_scale", Array::vector(&[1.0_f32, f32::NAN, 1.0])), "above 0, got NaN"),

@@ -87,6 +87,30 @@ fn models() -> Vec<(&'static str, Model)> {
         ),
         ("one convolution", input().add(Conv2D::new(5, 3).activation(Activation::Relu))),
         (
+            "a softmax of each pixel, not the last layer",
+            input()
+                .add(Rescaling::new(2.0).offset(-1.0))
+                .add(Conv2D::new(5, 3).padding(Padding::Same).strides(2).activation(Activation::Softmax))
+                .add(Dropout::new(0.5))
+                .add(Activation::Linear),
+        ),
+        (
+            "a sigmoid of its own behind",
+            input()
+                .add(Conv2D::new(17, (5, 1)).padding(Padding::Same).dilation_rate((2, 1)))
+                .add(GlobalAveragePooling2D::new())
+                .add(Dense::new(3))
+                .add(Activation::Sigmoid),
+        ),
+        (
+            "a depthwise convolution of a single channel",
+            input()
+                .add(Conv2D::new(1, 1))
+                .add(DepthwiseConv2D::new(3).depth_multiplier(4).padding(Padding::Same))
+                .add(Flatten::new())
+                .add(Dense::new(2)),
+        ),
+        (
             "sequences",
             input()
                 .add(Reshape::new([12, 33]))
@@ -191,6 +215,9 @@ fn a_file_is_a_quarter_as_large() {
     model.quantize(&images(20, [28, 28, 1])).unwrap().save(&paths[1]).unwrap();
     let [float, int8] = paths.map(|path| std::fs::metadata(path).unwrap().len());
     assert!(int8 < float * 27 / 100, "{int8} of {float} bytes");
+    // What is no weight: names, shapes and layers as JSON, a scale for each filter, and 5 bytes for what each layer reads.
+    let (weights, filters) = (model.count_params() as u64 - 106, 106);
+    assert!(int8 - weights - 2 * 4 * filters - 3 * 5 < 2700, "{int8} bytes for {weights} weights");
 }
 
 #[test]
@@ -235,6 +262,41 @@ fn the_summary_counts_bytes() {
     assert!(summary.contains("dense_1 (Dense)"), "{summary}");
 }
 
+/// A filter without weights gives its bias, wherever its input lies and whatever stands at the border.
+#[test]
+fn filters_of_zeros_give_their_bias() {
+    let mut model = Sequential::new([5, 5, 2]).add(Conv2D::new(3, 3).padding(Padding::Same)).build().unwrap();
+    let kernel = Tensor::from_fn([3, 3, 2, 3], |[y, x, c, f]| if f == 1 { 0.0 } else { (y + x + c) as f32 - 2.0 });
+    model.set_weights(&[kernel, Tensor::from([0.5, -7.25, 1.0])]).unwrap();
+    let x = Tensor::random_uniform([4, 5, 5, 2], -3.0, -1.0, 0);
+    let y = model.quantize(&x).unwrap().predict(&x).unwrap();
+    assert!(y.data().iter().skip(1).step_by(3).all(|&y| y == -7.25), "{y:?}");
+
+    // 0 is held exactly, so padding is 0: a kernel of ones counts what it sees.
+    model.set_weights(&[Tensor::ones([3, 3, 2, 3]), Tensor::zeros(3)]).unwrap();
+    let twos = Tensor::full([1, 5, 5, 2], -2.0);
+    let y = model.quantize(&twos).unwrap().predict(&twos).unwrap();
+    let counted = |y: usize| if y == 0 || y == 4 { 2.0 } else { 3.0 };
+    let expected = Tensor::<f32>::from_fn([1, 5, 5, 3], |[_, y, x, _]| -4.0 * counted(y) * counted(x));
+    assert!(y.data().iter().zip(expected.data()).all(|(a, b)| (a - b).abs() < 1e-4), "{y:?}");
+}
+
+/// Data that says nothing of what the model will see must not break it.
+#[test]
+fn poor_samples_are_no_error() {
+    for x in [Tensor::zeros([2, 12, 11, 3]), Tensor::full([1, 12, 11, 3], -4.0), Tensor::full([1, 12, 11, 3], 1e-40)] {
+        for (name, model) in models() {
+            let quantized = model.quantize(&x).unwrap();
+            let y = quantized.predict(&images(3, [12, 11, 3])).unwrap();
+            assert!(y.data().iter().all(|y| y.is_finite()), "{name}: {y:?}");
+            let (expected, y) = (model.predict(&x).unwrap(), quantized.predict(&x).unwrap());
+            let largest = expected.data().iter().fold(0.0_f32, |largest, y| largest.max(y.abs()));
+            let difference = expected.data().iter().zip(y.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(difference <= 0.05 * largest + 1e-6, "{name}: {difference} of {largest}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_quantized_is_an_error() {
     let model = Sequential::new([4]).add(Dense::new(2).named("scores")).build().unwrap();
@@ -244,6 +306,9 @@ fn what_cannot_be_quantized_is_an_error() {
     for number in [f32::NAN, f32::INFINITY] {
         assert!(error(&Tensor::from([[0.0, 1.0, number, 0.0]])).contains("what scores reads is not finite"));
     }
+    let quantized = model.quantize(&Tensor::<f32>::ones([1, 4])).unwrap();
+    assert!(quantized.predict(&Tensor::<f32>::zeros([0, 4])).unwrap_err().to_string().contains("no samples"));
+    assert!(quantized.predict(&Tensor::<f32>::zeros([2, 5])).unwrap_err().to_string().contains("shape (n, 4)"));
     let idle = Sequential::new([4]).add(Activation::Relu).build().unwrap();
     let message = idle.quantize(&Tensor::<f32>::zeros([3, 4])).unwrap_err().to_string();
     assert!(message.contains("no layer can compute in integers"), "{message}");

@@ -1,7 +1,9 @@
 //! [`Conv`]: a convolution of integers, and the pooling behind it.
 
+use std::ops::Range;
+
 use super::{
-    Finish, GROUP, MAX_PRODUCTS, NR, Output, SLACK, STEP, Tile,
+    Finish, GROUP, LEVELS, MAX_PRODUCTS, NR, Output, SLACK, STEP, Tile,
     tile::{Steps, Sums},
 };
 use crate::{
@@ -77,22 +79,27 @@ impl Conv {
         height * width * self.filters
     }
 
-    /// Brings `kernel: [kh, kw, cin, cout]` into the form in which the tile reads it, for images whose number 0 is the byte `zero`.
+    /// Brings `kernel: [kh, kw, cin, cout]` into the form in which the tile reads it, for images whose number 0 is the byte `zero`. They take at most
+    /// `2 * GROUP` bytes for each weight, whatever the number of filters.
+    ///
+    /// # Panics
+    /// When the kernel has not the length that the sizes say, or `zero` is above [`LEVELS`].
     pub fn pack(&self, kernel: &[i8], zero: u8) -> Weights {
-        let (steps, filters) = (self.steps(), self.filters);
+        let filters = self.filters;
         assert_eq!(kernel.len(), self.window.taps() * self.channels * filters, "the kernel");
-        let run = self.window.taps() * self.channels / (steps.count[0] * steps.count[1]);
-        let panel_len = self.panel_len();
-        let mut panels = Aligned::zeros(panels_of(filters).count() * panel_len);
+        assert!(zero <= LEVELS, "the number 0 is a byte from 0 to {LEVELS}");
+        let mut panels = Aligned::zeros(self.packed_len());
+        let packed = panels.grown(self.packed_len());
         let mut init = Vec::new();
-        for (columns, panel) in
-            panels_of(filters).zip(panels.grown(filters.div_ceil(NR) * panel_len).chunks_mut(panel_len))
-        {
+        for columns in panels_of(filters) {
+            let steps = self.steps(&columns);
+            let run = self.window.taps() * self.channels / (steps.count[0] * steps.count[1]);
+            let panel = &mut packed[columns.start * GROUP * steps.total()..];
             let mut start = [0; NR];
             for (element, weights) in kernel.chunks_exact(filters).enumerate() {
                 let step = element / run * steps.count[2] + element % run / GROUP;
                 for (column, &weight) in weights[columns.clone()].iter().enumerate() {
-                    panel[step * STEP + column * GROUP + element % run % GROUP] = weight;
+                    panel[step * steps.panel + column * GROUP + element % run % GROUP] = weight;
                     start[column] -= i32::from(zero) * i32::from(weight);
                 }
             }
@@ -101,8 +108,8 @@ impl Conv {
         Weights { panels, init, zero }
     }
 
-    /// Overwrites `y: [n, oh, ow, cout]` with what `finish` makes of the sums for `x: [n, h, w, cin]`, behind which [`SLACK`] bytes of any
-    /// value must be.
+    /// Overwrites `y: [n, oh, ow, cout]` with what `finish` makes of the sums for `x: [n, h, w, cin]`, bytes of at most [`LEVELS`], since larger ones
+    /// would overflow in some tiles. Behind them must be [`SLACK`] bytes of any value.
     ///
     /// # Panics
     /// When an array has not the length that the sizes say.
@@ -118,6 +125,10 @@ impl Conv {
         let n = y.len() / self.output_len();
         assert_eq!(y.len(), n * self.output_len(), "a whole number of samples");
         assert!(x.len() >= n * self.input_len() + SLACK, "as many samples as outputs, and bytes behind them");
+        debug_assert!(x[..n * self.input_len()].iter().all(|&byte| byte <= LEVELS), "bytes from 0 to {LEVELS}");
+        if n == 0 {
+            return;
+        }
         if self.window.is_pointwise() && self.pool == [1, 1] {
             // All pixels follow each other, and so do those of the next sample.
             return self.image(tile, x, [1, n * self.window.outputs()], weights, finish, y, sums);
@@ -140,11 +151,13 @@ impl Conv {
         y: &mut [O],
         sums: &mut Vec<Sums>,
     ) {
-        let ([ph, pw], filters, steps) = (self.pool, self.filters, self.steps());
+        let ([ph, pw], filters) = (self.pool, self.filters);
         let most = (MAX_PIXELS / pw).clamp(1, width);
         sums.resize(sums.len().max(most * pw), [0; NR]);
-        let panels = weights.panels.get(filters.div_ceil(NR) * self.panel_len()).chunks_exact(self.panel_len());
-        for (part, (columns, panel)) in panels_of(filters).zip(panels).enumerate() {
+        let packed = weights.panels.get(self.packed_len());
+        for (part, columns) in panels_of(filters).enumerate() {
+            let steps = self.steps(&columns);
+            let panel = &packed[columns.start * GROUP * steps.total()..];
             for line in 0..lines {
                 for first in (0..width).step_by(most) {
                     let count = most.min(width - first);
@@ -183,17 +196,22 @@ impl Conv {
         frame
     }
 
-    fn steps(&self) -> Steps {
+    /// Those that a panel of some filters has. Where there are few, it has no more columns than filters.
+    fn steps(&self, columns: &Range<usize>) -> Steps {
         let ([kh, kw], c, dilation) = (self.window.kernel, self.channels, self.window.dilation);
         let down = dilation[0] * self.frame[1] * c;
+        let panel = GROUP * if columns.len() < NR / 2 { columns.len() } else { NR };
         if dilation[1] == 1 {
-            return Steps { count: [1, kh, (kw * c).div_ceil(GROUP)], strides: [0, down] };
+            return Steps { count: [1, kh, (kw * c).div_ceil(GROUP)], strides: [0, down], panel };
         }
-        Steps { count: [kh, kw, c.div_ceil(GROUP)], strides: [down, dilation[1] * c] }
+        Steps { count: [kh, kw, c.div_ceil(GROUP)], strides: [down, dilation[1] * c], panel }
     }
 
-    fn panel_len(&self) -> usize {
-        self.steps().count.iter().product::<usize>() * STEP
+    /// The bytes of all panels, which follow each other, and what the tile may read behind the last.
+    fn packed_len(&self) -> usize {
+        let last = (self.filters - 1) / NR * NR;
+        let steps = self.steps(&(last..self.filters));
+        (last * GROUP + steps.panel) * steps.total() + STEP
     }
 
     /// How far pixels whose outputs follow each other are apart.
@@ -203,5 +221,57 @@ impl Conv {
 
     fn line_stride(&self) -> usize {
         self.window.strides[0] * self.frame[1] * self.channels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conv(kernel: [usize; 2], dilation: usize, channels: usize, filters: usize) -> Conv {
+        let input = [0, 1].map(|axis| (kernel[axis] - 1) * dilation + 1);
+        let window =
+            Window { input, output: [1; 2], kernel, strides: [1; 2], dilation: [dilation; 2], padding: [0; 2] };
+        Conv::new(&conv::Conv { window, channels, filters, groups: 1 }, [1, 1]).unwrap()
+    }
+
+    #[test]
+    fn few_filters_take_little_memory() {
+        for (kernel, dilation, channels, filters) in [
+            ([5000, 1], 1, 1, 1),
+            ([5000, 1], 1, 1, 8),
+            ([40, 40], 2, 1, 1),
+            ([1, 1], 1, 9999, 3),
+            ([3, 3], 1, 64, 17),
+            ([1, 1], 1, 1, 5000),
+        ] {
+            let conv = conv(kernel, dilation, channels, filters);
+            let weights = kernel[0] * kernel[1] * channels * filters;
+            let packed = conv.pack(&vec![1; weights], 0);
+            assert_eq!(packed.panels.get(conv.packed_len()).iter().filter(|&&weight| weight == 1).count(), weights);
+            assert!(conv.packed_len() <= 2 * GROUP * weights + STEP, "{} for {weights}", conv.packed_len());
+        }
+    }
+
+    #[test]
+    fn no_sample_is_no_work() {
+        let (conv, finish) = (conv([1, 1], 1, 3, 2), Finish::new(&[1.0; 2], &[0.0; 2], [0.0, 127.0]));
+        let weights = conv.pack(&[1; 6], 0);
+        conv.forward::<u8>(Tile::new(), &[0; SLACK], &weights, &finish, &mut [], &mut Scratch::default());
+    }
+
+    #[test]
+    #[should_panic(expected = "the number 0 is a byte from 0 to 127")]
+    fn a_zero_that_is_no_byte_of_an_image() {
+        conv([1, 1], 1, 3, 2).pack(&[1; 6], 128);
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    #[should_panic(expected = "bytes from 0 to 127")]
+    fn bytes_that_would_overflow() {
+        let (conv, finish) = (conv([1, 1], 1, 1, 1), Finish::new(&[1.0], &[0.0], [0.0, 127.0]));
+        let weights = conv.pack(&[1], 0);
+        conv.forward(Tile::new(), &[128; 1 + SLACK], &weights, &finish, &mut [0_u8], &mut Scratch::default());
     }
 }

@@ -48,13 +48,19 @@ pub unsafe fn column<R: Row, const MOST: usize>(
         // SAFETY: rows `done..done + take` are among those of the contract, which are readable, and so within one allocation.
         unsafe {
             let a = (a.add(done * stride), stride);
-            dispatch::<R, MOST>(take, a, steps, panel, init, sums.add(done * NR), join);
+            let sums = sums.add(done * NR);
+            // Most panels have all columns, and with a constant the compiler makes faster loops.
+            if steps.panel == STEP {
+                dispatch::<R, MOST>(take, a, steps, (panel, STEP), init, sums, join);
+            } else {
+                dispatch::<R, MOST>(take, a, steps, (panel, steps.panel), init, sums, join);
+            }
         }
         done += take;
     }
 }
 
-/// Computes one tile of `rows` rows.
+/// Computes one tile of `rows` rows. A step moves by `step` in the panel, which is `steps.panel`.
 ///
 /// # Safety
 /// As for [`tile`].
@@ -63,7 +69,7 @@ unsafe fn dispatch<R: Row, const MOST: usize>(
     rows: usize,
     a: (*const u8, usize),
     steps: &Steps,
-    panel: *const i8,
+    (panel, step): (*const i8, usize),
     init: *const i32,
     sums: *mut i32,
     join: bool,
@@ -74,22 +80,22 @@ unsafe fn dispatch<R: Row, const MOST: usize>(
     // SAFETY: the contract is passed on for as many rows as there are.
     unsafe {
         match rows {
-            1 => tile::<R, 1>(a, steps, panel, init, sums, join),
-            2 => tile::<R, 2>(a, steps, panel, init, sums, join),
-            3 => tile::<R, 3>(a, steps, panel, init, sums, join),
-            4 => tile::<R, 4>(a, steps, panel, init, sums, join),
-            5 => tile::<R, 5>(a, steps, panel, init, sums, join),
-            6 => tile::<R, 6>(a, steps, panel, init, sums, join),
-            7 => tile::<R, 7>(a, steps, panel, init, sums, join),
-            8 => tile::<R, 8>(a, steps, panel, init, sums, join),
-            9 => tile::<R, 9>(a, steps, panel, init, sums, join),
-            10 => tile::<R, 10>(a, steps, panel, init, sums, join),
+            1 => tile::<R, 1>(a, steps, (panel, step), init, sums, join),
+            2 => tile::<R, 2>(a, steps, (panel, step), init, sums, join),
+            3 => tile::<R, 3>(a, steps, (panel, step), init, sums, join),
+            4 => tile::<R, 4>(a, steps, (panel, step), init, sums, join),
+            5 => tile::<R, 5>(a, steps, (panel, step), init, sums, join),
+            6 => tile::<R, 6>(a, steps, (panel, step), init, sums, join),
+            7 => tile::<R, 7>(a, steps, (panel, step), init, sums, join),
+            8 => tile::<R, 8>(a, steps, (panel, step), init, sums, join),
+            9 => tile::<R, 9>(a, steps, (panel, step), init, sums, join),
+            10 => tile::<R, 10>(a, steps, (panel, step), init, sums, join),
             _ => {}
         }
     }
 }
 
-/// Computes one tile.
+/// Computes one tile. A step moves by `step` in the panel, which is `steps.panel`.
 ///
 /// # Safety
 /// The contract of [`ColumnFn`](super::tile::ColumnFn) for `ROWS` rows.
@@ -97,7 +103,7 @@ unsafe fn dispatch<R: Row, const MOST: usize>(
 unsafe fn tile<R: Row, const ROWS: usize>(
     (a, stride): (*const u8, usize),
     steps: &Steps,
-    mut panel: *const i8,
+    (mut panel, step): (*const i8, usize),
     init: *const i32,
     sums: *mut i32,
     join: bool,
@@ -110,14 +116,14 @@ unsafe fn tile<R: Row, const ROWS: usize>(
             let mut at = i * steps.strides[0] + j * steps.strides[1];
             for _ in 0..inner {
                 // SAFETY: this is a step, for which the contract says that 4 bytes of each row and 64 of the panel, which are 16
-                // numbers, are readable. The pointer to the panel ends one step behind its last.
+                // numbers, are readable. The pointer to the panel ends at most 64 bytes behind the start of its last step.
                 unsafe {
                     let weights = R::load(panel.cast());
                     for (r, row) in rows.iter_mut().enumerate() {
                         let bytes = a.add(at + r * stride).cast::<i32>().read_unaligned();
                         *row = row.add_products(bytes, weights);
                     }
-                    panel = panel.add(STEP);
+                    panel = panel.add(step);
                 }
                 at += GROUP;
             }

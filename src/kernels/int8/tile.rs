@@ -4,8 +4,9 @@
 //! S[r][j] = init[j] + sum over steps k, and i < 4, of A[r][k + i] B[k][j][i]        r < rows, j < NR
 //! ```
 //!
-//! A step multiplies four bytes of a row, read where they are, with four weights of each column. The weights are a panel, `NR * 4` bytes for each
-//! step, in the order of the steps.
+//! A step multiplies four bytes of a row, read where they are, with four weights of each column. The weights are a panel, 4 bytes for each column
+//! of a step, in the order of the steps. A panel may have fewer columns than the tile, which takes what follows for the others: the weights of the next
+//! step. Their sums mean nothing.
 
 pub use crate::kernels::tile::NR;
 
@@ -13,7 +14,7 @@ use crate::kernels::panel::Rows;
 
 /// The bytes that a step takes of a row, and the weights that it takes of a column.
 pub const GROUP: usize = 4;
-/// The weights of a step.
+/// The weights that a step reads.
 pub const STEP: usize = NR * GROUP;
 
 /// The sums of a row.
@@ -25,11 +26,13 @@ pub struct Steps {
     pub(super) count: [usize; 3],
     /// How many bytes a step of the two outer loops moves.
     pub(super) strides: [usize; 2],
+    /// How many weights a step moves in the panel, at most [`STEP`]: [`GROUP`] for each column that the panel has.
+    pub(super) panel: usize,
 }
 
 impl Steps {
     /// How many there are.
-    fn total(&self) -> usize {
+    pub(super) fn total(&self) -> usize {
         self.count.iter().product()
     }
 
@@ -52,8 +55,8 @@ pub struct Tile {
 /// what is computed.
 ///
 /// # Safety
-/// For each row and each step, [`GROUP`] bytes must be readable at the start of the row in `a` plus the step's offset; `panel` must be readable for
-/// [`STEP`] bytes for each step, and `init` for [`NR`] numbers; `sums` must be readable and writable for [`NR`] numbers for each row, and overlap nothing
+/// For each row and each step, [`GROUP`] bytes must be readable at the start of the row in `a` plus the step's offset; for each step, `panel` must
+/// be readable for [`STEP`] bytes from those of the step on; `init` must be for [`NR`] numbers; `sums` must be readable and writable for [`NR`] numbers for each row, and overlap nothing
 /// else. The CPU must have the features of the kernel.
 pub type ColumnFn = unsafe fn(
     rows: usize,
@@ -88,12 +91,14 @@ impl Tile {
     /// The rows of a product; see [`ColumnFn`]. `sums` has an element for each row.
     ///
     /// # Panics
-    /// When there is no step, or a row or a step lies outside its slice.
+    /// When there is no step, or a row or a step lies outside its slice. Behind a panel of fewer columns than [`NR`] must be as many weights of any value as
+    /// one more step of all columns reads.
     pub(super) fn multiply(self, a: Rows<u8>, steps: &Steps, panel: &[i8], init: &Sums, sums: &mut [Sums], join: bool) {
         assert!(a.count > 0 && steps.count.iter().all(|&count| count > 0), "rows and steps");
         let last_row = (a.count - 1).checked_mul(a.stride).expect("a row within memory");
         assert!(last_row.checked_add(steps.reach()).is_some_and(|end| end <= a.data.len()), "A is too short");
-        assert!(panel.len() >= steps.total() * STEP, "the panel is too short");
+        let last_step = (steps.total() - 1) * steps.panel;
+        assert!(steps.panel <= STEP && panel.len() >= last_step + STEP, "the panel is too short");
         assert!(sums.len() >= a.count, "there are too few sums");
         let (a_rows, sums) = ((a.data.as_ptr(), a.stride), sums.as_mut_ptr().cast());
         // SAFETY: the assertions: the last step of the last row is in A and in the panel, and there are sums for each row. They are

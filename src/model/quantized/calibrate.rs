@@ -76,7 +76,9 @@ impl Histogram {
     }
 
     fn add(&mut self, value: f32) {
-        let place = f64::from(value - self.low) / f64::from(self.high - self.low);
+        let [value, low, high] = [value, self.low, self.high].map(f64::from);
+        // In f64, as the range of two finite numbers need not be finite in f32.
+        let place = (value - low) / (high - low);
         // Of a range that is empty, NaN, which is bin 0.
         self.counts[((place * BINS as f64) as usize).min(BINS - 1)] += 1;
     }
@@ -118,6 +120,14 @@ mod tests {
         // Where it is not rare, it is kept.
         (0..100_000).for_each(|_| histogram.add(10.0));
         assert!(histogram.best().number(LEVELS) > 9.9);
+    }
+
+    #[test]
+    fn a_range_larger_than_any_number_is_counted() {
+        let mut histogram = Histogram::new(-3e38, 3e38);
+        [-3e38, -1e38, 0.0, 1e38, 3e38].iter().for_each(|&value| histogram.add(value));
+        let seen: Vec<usize> = (0..BINS).filter(|&bin| histogram.counts[bin] > 0).collect();
+        assert_eq!(seen, [0, BINS / 3, BINS / 2, 2 * BINS / 3, BINS - 1]);
     }
 
     #[test]
