@@ -152,6 +152,13 @@ mod tests {
         assert!(error.contains("of version 6") && error.contains("convert_version(model, 17)"), "{error}");
         old.opset_import.clear();
         assert!(read(&old).unwrap_err().contains("opset_import"));
+        let mut branches = file(&[4], vec![node("ReduceMean", &["x"], "a"), node("Sub", &["x", "a"], "y")], &[1]);
+        assert!(!read(&branches).map(|_| ()).unwrap_err().contains("opset_version"));
+        branches.opset_import[0].version = 16;
+        assert!(read(&branches).map(|_| ()).unwrap_err().contains("opset_version=17"));
+        let folded = vec![node("Transpose", &["w"], "t"), node("MatMul", &["x", "t"], "y")];
+        let error = message(&[4], folded, &[4, 4]);
+        assert!(error.contains("its input \"t\" must be a constant; if it is computed"), "{error}");
         let mut two = file(&[4], vec![node("Relu", &["x"], "y")], &[1]);
         two.graph.as_mut().unwrap().input.push(value("z", &[4]));
         assert!(read(&two).unwrap_err().contains("expected a model with one input, got 2: x, z"));

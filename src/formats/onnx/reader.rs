@@ -39,6 +39,9 @@ pub(super) enum Next<'a> {
 /// The most nodes in which an activation is written.
 const LONGEST_ACTIVATION: usize = 12;
 
+/// The first version of the operators with one for a layer normalization.
+const LAYER_NORMALIZATION: i64 = 17;
+
 /// The longest name of a value, in bytes. To compute the shapes that nodes ask for, names are looked up again and again.
 const MAX_NAME: usize = 1 << 10;
 
@@ -104,9 +107,13 @@ impl<'a> Reader<'a> {
                 let names: Vec<String> = several.iter().take(3).map(|&i| name(i, &self.nodes[i])).collect();
                 format!(
                     "the value {value:?} branches to {}: read are models whose layers follow one another, and {} are no activation \
-                     that there is here",
+                     that there is here{}",
                     names.join(" and "),
                     if several.len() > 3 { "those" } else { "these" },
+                    match self.opset < LAYER_NORMALIZATION {
+                        true => "; a layer normalization is one node if the model is exported with opset_version=17 or a later one",
+                        false => "",
+                    },
                 )
             }),
         }
@@ -134,7 +141,13 @@ impl<'a> Reader<'a> {
     /// The constant of this name.
     pub fn constant(&self, name: &str) -> Result<Constant, String> {
         let tensor = self.constants.get(name);
-        Constant::read(tensor.ok_or_else(|| format!("its input {name:?} must be a constant"))?)
+        let advice = match self.givers.contains_key(name) {
+            true => {
+                "; if it is computed from constants, let the exporter do so (do_constant_folding=True, optimize=True)"
+            }
+            false => "",
+        };
+        Constant::read(tensor.ok_or_else(|| format!("its input {name:?} must be a constant{advice}"))?)
     }
 
     /// Whether a node reads a value.
