@@ -93,25 +93,31 @@ fn parse(mut source: Unpacked) -> Result<Tensor<u8>> {
 /// Writes a tensor as an IDX file, packed with gzip if `path` ends in `.gz`. An old file is replaced at once when the
 /// new one is complete.
 ///
+/// What is so uniform that [`read`] would refuse what it is packed into (more than 16 MiB in a 200th) is put into the gzip file unpacked.
+///
 /// # Errors
 /// [`Error::Argument`] when the tensor is a scalar or empty, or a dimension does not fit into 32 bits; [`Error::Io`]
 /// when the file cannot be written.
 pub fn write(path: impl AsRef<Path>, tensor: &Tensor<u8>) -> Result<()> {
     let path = path.as_ref();
     let header = header(tensor.shape())?;
-    let encode = |sink: &mut dyn Write| {
-        sink.write_all(&header)?;
-        sink.write_all(tensor.data())
-    };
-    atomic::replace(path, |file| {
-        if path.extension().is_some_and(|extension| extension == "gz") {
-            let mut gzip = GzEncoder::new(file, Compression::default());
-            encode(&mut gzip)?;
-            gzip.finish().map(|_| ())
-        } else {
-            encode(file)
-        }
-    })
+    if path.extension().is_none_or(|extension| extension != "gz") {
+        return atomic::replace(path, |file| {
+            file.write_all(&header)?;
+            file.write_all(tensor.data())
+        });
+    }
+    let mut file = pack(&header, tensor.data(), Compression::default());
+    if parse(Unpacked::file(&file[..], path)?).is_err() {
+        file = pack(&header, tensor.data(), Compression::none());
+    }
+    atomic::replace(path, |sink| sink.write_all(&file))
+}
+
+fn pack(header: &[u8], data: &[u8], level: Compression) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), level);
+    let written = gzip.write_all(header).and_then(|()| gzip.write_all(data));
+    written.and_then(|()| gzip.finish()).expect("a Vec takes any bytes")
 }
 
 fn header(shape: Shape) -> Result<Vec<u8>> {
@@ -251,6 +257,18 @@ mod tests {
         assert_format_error(&zeros(20 << 20), "over 200 times as many");
         let few = zeros(10 << 20);
         assert_eq!(read_from(&few[..], "few").unwrap().shape(), (10 << 20).into());
+    }
+
+    #[test]
+    fn what_packs_too_well_is_written_so_that_it_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("black.gz");
+        for (len, unpacked) in [(10 << 20, false), (17 << 20, true)] {
+            let black = Tensor::zeros([len]);
+            write(&path, &black).unwrap();
+            assert!(read(&path).unwrap() == black);
+            assert_eq!(fs::metadata(&path).unwrap().len() > len as u64, unpacked);
+        }
     }
 
     #[test]

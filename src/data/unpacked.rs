@@ -37,8 +37,12 @@ pub(super) struct Unpacked<'a> {
 impl<'a> Unpacked<'a> {
     /// Those of a file.
     pub fn open(path: &'a Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        Unpacked::new(BufReader::with_capacity(1 << 16, file), path)
+        Unpacked::file(File::open(path).map_err(|e| Error::io(path, e))?, path)
+    }
+
+    /// Those of what will be a file, read in the same parts.
+    pub fn file(bytes: impl Read + 'a, path: &'a Path) -> Result<Self> {
+        Unpacked::new(BufReader::with_capacity(1 << 16, bytes), path)
     }
 
     /// Those of any source; an error calls it by `name`.

@@ -91,6 +91,9 @@ impl Npz {
 
     /// An array.
     ///
+    /// It takes the memory of its elements as `T`: where a file has bytes and `T` is `f64`, eight times what they take unpacked, so at most
+    /// 512 times the file and 128 MiB, and twice as much while an array in Fortran order is turned.
+    ///
     /// # Errors
     /// When there is none of this name, and those of [`Tensor::read_npy`].
     pub fn get<T: Element>(&self, name: &str) -> Result<Tensor<T>> {

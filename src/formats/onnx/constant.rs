@@ -113,7 +113,8 @@ fn numbers(tensor: &TensorProto) -> Result<(usize, Box<dyn Iterator<Item = f64> 
         data_type::INT64 => (int64_data.len(), Box::new(int64_data.iter().map(|&i| i as f64))),
         other => {
             return Err(format!(
-                "the tensor {name:?} has numbers of the type {other}; read are float (1), int32 (6), int64 (7) and double (11)"
+                "the tensor {name:?} has numbers of the type {other}; read are float (1), int32 (6), int64 (7) and double (11): \
+                 export a model in half precision (10, 16) as floats, in PyTorch model.float()"
             ));
         }
     })
@@ -180,6 +181,7 @@ mod tests {
         }
         assert!(error(tensor(&[-1], data_type::FLOAT)).contains("none may be below 0"));
         assert!(error(tensor(&[1], 16)).contains("numbers of the type 16"));
+        assert!(error(tensor(&[1], 10)).contains("model.float()"));
         let odd = TensorProto { raw_data: vec![0; 5].into(), ..tensor(&[1], data_type::FLOAT) };
         assert!(error(odd).contains("5 bytes"));
         let elsewhere = TensorProto { data_location: 1, ..tensor(&[1], data_type::FLOAT) };

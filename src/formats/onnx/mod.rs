@@ -63,11 +63,14 @@ fn position(order: &[usize], dimension: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::{
-        constant::Constant,
-        proto::{Dim, GraphProto, ModelProto, NodeProto, OperatorSet, TensorShape, TensorType, Type, ValueInfo},
-        writer::int,
+        constant::{self, Constant},
+        proto::{
+            Attribute, Dim, GraphProto, ModelProto, NodeProto, OperatorSet, TensorShape, TensorType, Type, ValueInfo,
+        },
+        writer::{int, ints},
         *,
     };
+    use crate::Tensor;
 
     fn node(operator: &str, input: &[&str], output: &str) -> NodeProto {
         NodeProto {
@@ -126,6 +129,8 @@ mod tests {
             (after(with(int("transA", 1), node("Gemm", &["x", "w"], "y"))), "expected samples of one dimension"),
             (after(with(int("axis", 0), node("Flatten", &["x"], "y"))), "expected axis 1"),
             (after(node("Reshape", &["x", "x"], "y")), "as its input 0 alone"),
+            (after(node("Gather", &["x", "w"], "y")), "(Gather): only that of an embedding can be read"),
+            (after(node("PRelu", &["x", "w"], "y")), "expected a slope for samples [4], got dimensions [4, 2]"),
             (after(node("Transpose", &["x"], "y")), "perm must be a permutation of 2 axes"),
             (after(node("Relu", &["x"], "z")), "no node reads the value \"z\""),
             (
@@ -143,12 +148,120 @@ mod tests {
         }
         let mut old = file(&[4], vec![node("Relu", &["x"], "y")], &[1]);
         old.opset_import[0].version = 6;
-        assert!(read(&old).unwrap_err().contains("of version 6"));
+        let error = read(&old).map(|_| ()).unwrap_err();
+        assert!(error.contains("of version 6") && error.contains("convert_version(model, 17)"), "{error}");
         old.opset_import.clear();
         assert!(read(&old).unwrap_err().contains("opset_import"));
+        let mut branches = file(&[4], vec![node("ReduceMean", &["x"], "a"), node("Sub", &["x", "a"], "y")], &[1]);
+        assert!(!read(&branches).map(|_| ()).unwrap_err().contains("opset_version"));
+        branches.opset_import[0].version = 16;
+        assert!(read(&branches).map(|_| ()).unwrap_err().contains("opset_version=17"));
+        let folded = vec![node("Transpose", &["w"], "t"), node("MatMul", &["x", "t"], "y")];
+        let error = message(&[4], folded, &[4, 4]);
+        assert!(error.contains("its input \"t\" must be a constant; if it is computed"), "{error}");
         let mut two = file(&[4], vec![node("Relu", &["x"], "y")], &[1]);
         two.graph.as_mut().unwrap().input.push(value("z", &[4]));
         assert!(read(&two).unwrap_err().contains("expected a model with one input, got 2: x, z"));
+    }
+
+    #[test]
+    fn what_follows_the_output_has_no_say_in_the_order_of_its_elements() {
+        let pool = NodeProto { attribute: vec![ints("kernel_shape", vec![1, 1])], ..node("MaxPool", &["x"], "a") };
+        let nodes = vec![pool, node("Flatten", &["a"], "y"), node("Gemm", &["y", "w"], "z")];
+        let model = read(&file(&[2, 1, 2], nodes, &[4, 1])).unwrap();
+        let x = Tensor::new([1, 1, 2, 2], vec![1.0, 3.0, 2.0, 4.0]).unwrap();
+        assert_eq!(model.predict(&x).unwrap().data(), [1.0, 2.0, 3.0, 4.0], "the channels first, as in the file");
+    }
+
+    #[test]
+    fn what_was_subtracted_from_a_clip_can_be_below_0() {
+        let float = |name: &str, f| Attribute { name: name.into(), f: Some(f), ..Attribute::default() };
+        let clip = || NodeProto { attribute: vec![float("min", 0.0), float("max", 6.0)], ..node("Clip", &["x"], "a") };
+        let pool = |input| NodeProto {
+            attribute: vec![ints("kernel_shape", vec![2, 2]), ints("pads", vec![1; 4])],
+            ..node("MaxPool", &[input], "y")
+        };
+        assert!(read(&file(&[1, 4, 4], vec![clip(), pool("a")], &[1])).is_ok());
+        let error = message(&[1, 4, 4], vec![clip(), node("Sub", &["a", "w"], "b"), pool("b")], &[1]);
+        assert!(error.contains("(MaxPool): a padding of [[1, 1], [1, 1]]"), "{error}");
+    }
+
+    #[test]
+    fn an_axis_that_is_given_twice() {
+        let with = |operator: &str, axes: &[i64], inputs: &[&str]| {
+            let attribute = vec![ints("axes", axes.to_vec()), ints("starts", vec![1; 2]), ints("ends", vec![3; 2])];
+            NodeProto { attribute, ..node(operator, inputs, "y") }
+        };
+        for operator in ["ReduceMean", "ReduceMax"] {
+            assert!(read(&file(&[3, 4, 5], vec![with(operator, &[2, 3, -1], &["x"])], &[1])).is_ok());
+            let error = message(&[3, 4, 5], vec![with(operator, &[2, 2], &["x"])], &[1]);
+            assert!(error.contains("it must leave one, got axes [1]"), "{error}");
+        }
+        for (operator, axes) in [("Slice", [2, -2]), ("Squeeze", [1, 1]), ("Unsqueeze", [2, 2])] {
+            let error = message(&[1, 4, 1], vec![with(operator, &axes, &["x"])], &[1]);
+            assert!(error.contains("an axis is given twice"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bias_is_added_along_the_axis_that_the_file_says() {
+        let graph = |bias: &[usize], transposed: bool| {
+            let perm = if transposed { vec![0, 2, 1] } else { vec![0, 1, 2] };
+            let transpose = NodeProto { attribute: vec![ints("perm", perm)], ..node("Transpose", &["a"], "b") };
+            let nodes = vec![node("MatMul", &["x", "w"], "a"), transpose, node("Add", &["b", "bias"], "y")];
+            let mut file = file(&[4, 3], nodes, &[3, 4]);
+            let values = (0..bias.iter().product()).map(|i| i as f64).collect();
+            let bias = Constant { dims: bias.to_vec(), values }.to_tensor("bias");
+            file.graph.as_mut().unwrap().initializer.push(bias);
+            file
+        };
+        for dims in [&[4][..], &[1, 1, 4]] {
+            let y = read(&graph(dims, false)).unwrap().predict(&Tensor::<f32>::zeros([1, 4, 3])).unwrap();
+            assert_eq!(y.data(), [0.0, 1.0, 2.0, 3.0].repeat(4));
+        }
+        for (dims, transposed) in [(&[4][..], true), (&[1, 1, 1, 4], false)] {
+            let error = read(&graph(dims, transposed)).map(|_| ()).unwrap_err();
+            assert!(error.contains("(Add): with a constant of the dimensions"), "{error}");
+        }
+    }
+
+    #[test]
+    fn slopes_with_and_without_a_batch() {
+        let pool = || NodeProto { attribute: vec![ints("kernel_shape", vec![1, 1])], ..node("MaxPool", &["x"], "a") };
+        for dims in [&[3, 1, 1][..], &[1, 3, 1, 1]] {
+            let model = read(&file(&[3, 2, 2], vec![pool(), node("PRelu", &["a", "w"], "y")], dims)).unwrap();
+            assert_eq!(model.get_weights()[0].shape(), [1, 1, 3].into());
+        }
+    }
+
+    #[test]
+    fn shapes_that_an_unflatten_computes() {
+        // The last axis is 1 + 1 modulo 2, in what PyTorch's exporter writes.
+        let nodes = vec![
+            node("Shape", &["x"], "shape"),
+            node("Mod", &["one", "two"], "axis"),
+            node("Slice", &["shape", "zero", "axis"], "before"),
+            node("Add", &["axis", "one"], "next"),
+            node("Slice", &["shape", "next", "end"], "after"),
+            node("Concat", &["before", "inner", "after"], "dims"),
+            node("Reshape", &["x", "dims"], "y"),
+        ];
+        let mut file = file(&[6], nodes, &[1]);
+        let constants = [("zero", &[0][..]), ("one", &[1]), ("two", &[2]), ("end", &[i64::MAX]), ("inner", &[2, 3])];
+        let constants = constants.map(|(name, values)| constant::integers(name, values));
+        file.graph.as_mut().unwrap().initializer.extend(constants);
+        assert_eq!(read(&file).unwrap().output_shape(), [2, 3].into());
+        // There is no remainder of a division by 0.
+        file.graph.as_mut().unwrap().node[1].input[1] = "zero".into();
+        assert!(read(&file).map(|_| ()).unwrap_err().contains("neither a short constant nor follows"));
+    }
+
+    #[test]
+    fn long_names_of_values() {
+        let relu = |name: &str| vec![node("Relu", &["x"], name), node("Relu", &[name], "y")];
+        assert!(read(&file(&[4], relu(&"a".repeat(1024)), &[1])).is_ok());
+        let error = message(&[4], relu(&"a".repeat(1025)), &[1]);
+        assert_eq!(error, "node 0: the name of a value has 1025 bytes, and may have 1024");
     }
 
     #[test]

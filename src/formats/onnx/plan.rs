@@ -121,8 +121,13 @@ impl Plan {
 
     /// Adds a number to each channel by the layer before, if that is a [`Dense`](crate::layers::Dense) without a bias and this suits it.
     pub fn add_bias(&mut self, bias: &Constant) -> bool {
+        let rank = self.sample.len();
+        let channels_last = self.order.last().is_some_and(|&last| last + 1 == rank);
         let Some(step) = self.layers.last_mut() else { return false };
-        let suits = step.class == "Dense"
+        // The file's last axis must be that of the channels, and the bias must add no axis.
+        let suits = channels_last
+            && bias.dims.len() <= rank + 1
+            && step.class == "Dense"
             && step.weights.len() == 1
             && step.takes_activation()
             && bias.dims.iter().rev().skip(1).all(|&dim| dim == 1)
@@ -130,6 +135,7 @@ impl Plan {
         if suits {
             step.config.insert("use_bias".into(), true.into());
             step.weights.push(Constant::vector(bias.values.clone()));
+            self.numbers += bias.values.len();
         }
         suits
     }
@@ -211,6 +217,9 @@ impl Plan {
 
     /// The model of these layers.
     pub fn finish<T: Scalar>(mut self) -> Result<Model<T>, String> {
+        if self.flattened.is_some() {
+            return Err("no Gemm or MatMul takes the elements behind a Flatten, which have another order here".into());
+        }
         if self.layers.is_empty() {
             self.push("Activation", json!({ "activation": "linear" }), Vec::new())?;
         }
@@ -221,7 +230,10 @@ impl Plan {
             if !declared.eq(weights.iter().map(|weight| &weight.dims[..])) {
                 return Err(Error::argument("weights", "the layers have declared others than before"));
             }
-            Ok(weights.iter().flat_map(|weight| &weight.values).map(|&value| T::of(value)).collect())
+            // At once, not in steps of which the last is twice as large as is needed.
+            let mut params = Vec::with_capacity(self.numbers);
+            params.extend(weights.iter().flat_map(|weight| &weight.values).map(|&value| T::of(value)));
+            Ok(params)
         });
         model.map_err(|error| error.to_string())
     }
@@ -247,5 +259,19 @@ impl Step {
     fn takes_activation(&self) -> bool {
         matches!(self.class, "Conv1D" | "Conv2D" | "Conv2DTranspose" | "Dense")
             && !self.config.contains_key("activation")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_in_another_order_are_no_output() {
+        let mut plan = Plan::new(&[2, 2, 3], vec![2, 0, 1], 1000).unwrap();
+        plan.flatten(true).unwrap();
+        assert!(plan.flattened.is_some());
+        let error = plan.finish::<f32>().map(|_| ()).unwrap_err();
+        assert!(error.contains("behind a Flatten, which have another order"), "{error}");
     }
 }

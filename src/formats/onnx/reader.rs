@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashMap, rc::Rc};
 
 use super::{
-    OLDEST_OPSET, PRODUCER, activation,
+    OLDEST_OPSET, OPSET, PRODUCER, activation,
     constant::{self, Constant},
     proto::{Attribute, ModelProto, NodeProto, TensorProto, ValueInfo, data_type},
 };
@@ -39,19 +39,31 @@ pub(super) enum Next<'a> {
 /// The most nodes in which an activation is written.
 const LONGEST_ACTIVATION: usize = 12;
 
+/// The first version of the operators with one for a layer normalization.
+const LAYER_NORMALIZATION: i64 = 17;
+
+/// The longest name of a value, in bytes. To compute the shapes that nodes ask for, names are looked up again and again.
+const MAX_NAME: usize = 1 << 10;
+
 impl<'a> Reader<'a> {
     pub fn new(file: &'a ModelProto) -> Result<Self, String> {
         let graph = file.graph.as_ref().ok_or("it is no ONNX model: it has no graph")?;
         let own = file.opset_import.iter().find(|set| is_onnx(&set.domain));
         let opset = own.ok_or("it does not say of which version (opset_import) its operators are")?.version;
         if opset < OLDEST_OPSET {
-            return Err(format!("its operators are of version {opset}; read are those from {OLDEST_OPSET} on"));
+            return Err(format!(
+                "its operators are of version {opset}; read are those from {OLDEST_OPSET} on: convert the model, in Python by \
+                 onnx.version_converter.convert_version(model, {OPSET})"
+            ));
         }
         let mut constants: HashMap<&str, Shared> =
             graph.initializer.iter().map(|tensor| (&*tensor.name, Rc::new(Cow::Borrowed(tensor)))).collect();
         let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
         let mut givers = HashMap::new();
         for (i, node) in graph.node.iter().enumerate() {
+            if let Some(long) = node.input.iter().chain(&node.output).find(|value| value.len() > MAX_NAME) {
+                return Err(format!("node {i}: the name of a value has {} bytes, and may have {MAX_NAME}", long.len()));
+            }
             let Some(output) = node.output.first() else { continue };
             if let Some(tensor) =
                 constant_of(node, &constants).map_err(|message| format!("{}: {message}", name(i, node)))?
@@ -95,9 +107,13 @@ impl<'a> Reader<'a> {
                 let names: Vec<String> = several.iter().take(3).map(|&i| name(i, &self.nodes[i])).collect();
                 format!(
                     "the value {value:?} branches to {}: read are models whose layers follow one another, and {} are no activation \
-                     that there is here",
+                     that there is here{}",
                     names.join(" and "),
                     if several.len() > 3 { "those" } else { "these" },
+                    match self.opset < LAYER_NORMALIZATION {
+                        true => "; a layer normalization is one node if the model is exported with opset_version=17 or a later one",
+                        false => "",
+                    },
                 )
             }),
         }
@@ -125,7 +141,13 @@ impl<'a> Reader<'a> {
     /// The constant of this name.
     pub fn constant(&self, name: &str) -> Result<Constant, String> {
         let tensor = self.constants.get(name);
-        Constant::read(tensor.ok_or_else(|| format!("its input {name:?} must be a constant"))?)
+        let advice = match self.givers.contains_key(name) {
+            true => {
+                "; if it is computed from constants, let the exporter do so (do_constant_folding=True, optimize=True)"
+            }
+            false => "",
+        };
+        Constant::read(tensor.ok_or_else(|| format!("its input {name:?} must be a constant{advice}"))?)
     }
 
     /// Whether a node reads a value.

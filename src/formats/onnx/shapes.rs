@@ -106,10 +106,16 @@ fn node(operator: &str, operation: &Operation, inputs: &[Constant]) -> Option<Co
             (size == Some(data.values.len())).then(|| data.clone().reshaped(dims))
         }
         ("Transpose", [data]) if data.dims.len() == 2 => Some(data.permuted(&[1, 0])),
-        ("Mul", [a, b]) => {
+        ("Add" | "Mod" | "Mul", [a, b]) => {
             let (a, b) = (a.single()?, b.single()?);
+            let result = match operator {
+                "Add" => a + b,
+                "Mul" => a * b,
+                _ if b > 0.0 => a.rem_euclid(b),
+                _ => return None,
+            };
             let batch = BATCH as f64;
-            (a != batch && b != batch).then(|| Constant::vector(vec![a * b]))
+            (a != batch && b != batch).then(|| Constant::vector(vec![result]))
         }
         _ => None,
     }

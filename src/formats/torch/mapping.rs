@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::{
+    few,
     layout::{Layout, Orders, layouts, name_of, orders},
     report::{Assigned, TorchReport},
     state_dict::{StateDict, Tensor},
@@ -192,8 +193,8 @@ impl Module<'_> {
 
     /// `conv1 (weight [8, 1, 3, 3], bias [8])`
     fn shown(&self) -> String {
-        let tensors: Vec<_> = self.tensors.iter().map(|(name, tensor)| format!("{name} {:?}", tensor.shape)).collect();
-        format!("{} ({})", self.name, tensors.join(", "))
+        let tensors = few(self.tensors.iter().map(|(name, tensor)| format!("{name} {:?}", tensor.shape)));
+        format!("{} ({tensors})", self.name)
     }
 }
 
@@ -245,11 +246,10 @@ fn guess<'m, 'f>(
         };
         let alike = |&i: &usize| pattern(modules[i].name) == pattern(modules[first].name);
         if !ordered && !fitting.iter().all(alike) {
-            let names: Vec<_> = fitting.iter().map(|&i| modules[i].name).collect();
             return Err(format!(
                 "the layer {} fits {}, and a file of safetensors does not tell their order; say which by TorchMapping::map",
                 slot.layer,
-                names.join(", ")
+                few(fitting.iter().map(|&i| modules[i].name.to_owned()))
             ));
         }
         pairs.push((slot, modules.remove(first)));
@@ -282,16 +282,10 @@ fn pattern(name: &str) -> String {
     name.split(|letter: char| letter.is_ascii_digit()).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("#")
 }
 
-/// The first few.
 fn listed(modules: &[Module]) -> String {
-    let mut shown: Vec<_> = modules.iter().take(8).map(Module::shown).collect();
-    match modules.len() {
-        0 => "none".to_owned(),
-        len if len > shown.len() => {
-            shown.push(format!("and {} more", len - shown.len()));
-            shown.join(", ")
-        }
-        _ => shown.join(", "),
+    match modules {
+        [] => "none".to_owned(),
+        _ => few(modules.iter().map(Module::shown)),
     }
 }
 
@@ -299,6 +293,36 @@ fn listed(modules: &[Module]) -> String {
 fn note<T: Scalar>(layer: &LayerRef<T>) -> Option<String> {
     let epsilon = layer.info().config.config().ok()?.get("epsilon").and_then(Value::as_f64)?;
     (epsilon != 1e-5).then(|| {
-        format!("{} has an epsilon of {epsilon}; PyTorch's is 0.00001 by default: if it is so there, build the layer with epsilon(1e-5)", layer.name())
+        format!(
+            "{} has an epsilon of {epsilon}; PyTorch's is 0.00001 by default: if it is so there, build the layer with epsilon(1e-5)",
+            layer.name()
+        )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prelude::*;
+
+    /// A file of safetensors with tensors of shape `(3, 3)`.
+    fn error(names: impl Iterator<Item = String>) -> String {
+        let zeros = [0; 36];
+        let view = || safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![3, 3], &zeros).unwrap();
+        let file = safetensors::serialize(names.map(|name| (name, view())), None).unwrap();
+        let model = Sequential::new([3]).add(Dense::new(3).use_bias(false)).build().unwrap();
+        let state = StateDict::parse(&file, None).unwrap();
+        TorchMapping::new().apply(&model, &state).map(|_| ()).unwrap_err()
+    }
+
+    #[test]
+    fn errors_list_few_names() {
+        let fitting = error(('a'..='k').map(|name| format!("{name}.weight")));
+        assert!(fitting.contains("the layer dense fits a, b, c, d, e, f, g, h and 3 more, and a file"), "{fitting}");
+        let tensors = error((10..=20).map(|i| format!("a.w{i}")));
+        assert!(
+            tensors.contains("left are a (w10 [3, 3], ") && tensors.contains("w17 [3, 3] and 3 more)"),
+            "{tensors}"
+        );
+    }
 }

@@ -54,8 +54,9 @@ impl<T: Scalar> Model<T> {
     /// weights of the layers next to them.
     ///
     /// What is no weight must be the same in both. Where their defaults differ: the `epsilon` of `BatchNormalization` and
-    /// `LayerNormalization` is 1e-3, PyTorch's 1e-5, and to go on training, PyTorch's `momentum` of 0.1 is one of 0.9; where a convolution has strides, `padding=1` of PyTorch is a
-    /// [`ZeroPadding2D`](crate::layers::ZeroPadding2D) before it and not [`Padding::Same`](crate::layers::Padding::Same).
+    /// `LayerNormalization` is 1e-3, PyTorch's 1e-5, and to go on training, PyTorch's `momentum` of 0.1 is one of 0.9; where a
+    /// convolution has strides, `padding=1` of PyTorch is a [`ZeroPadding2D`](crate::layers::ZeroPadding2D) before it and not
+    /// [`Padding::Same`](crate::layers::Padding::Same).
     ///
     /// # Errors
     /// When the file cannot be read, is damaged, refers to what a `state_dict` does not need (nothing in a file is ever run), or its modules
@@ -93,4 +94,12 @@ pub(super) fn weights<T: Scalar>(
     mapping: &TorchMapping,
 ) -> Result<(Vec<T>, TorchReport), String> {
     mapping.apply(model, &StateDict::parse(bytes, mapping.within.as_deref())?)
+}
+
+/// The first few of some names, for an error.
+fn few(names: impl ExactSizeIterator<Item = String>) -> String {
+    const FEW: usize = 8;
+    let more = names.len().saturating_sub(FEW);
+    let shown = names.take(FEW).collect::<Vec<_>>().join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
 }

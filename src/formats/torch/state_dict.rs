@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use safetensors::tensor::TensorInfo;
 
-use super::pickle::{Pickle, Value};
+use super::{
+    few,
+    pickle::{Pickle, Value},
+};
 use crate::{
     MAX_RANK, Scalar,
     formats::{archive::header, dtype::Dtype, entries::Entries},
@@ -91,7 +94,11 @@ impl Tensor<'_> {
     /// Its elements, row-major, rounded where `T` is the shorter type. An error when they are no floating-point numbers.
     pub fn values<T: Scalar>(&self) -> Result<Vec<T>, String> {
         if !matches!(self.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64) {
-            return Err(format!("{} has numbers of type {:?}, expected floating-point numbers", self.name, self.dtype));
+            return Err(format!(
+                "{} has numbers of type {:?}, expected floating-point numbers: save those of model.float() in Python, or leave \
+                 the tensor out of the file",
+                self.name, self.dtype
+            ));
         }
         let mut values = Vec::with_capacity(self.shape.iter().product());
         let mut index = vec![0; self.shape.len()];
@@ -185,8 +192,8 @@ fn inside<'a>(
     }
 }
 
-/// The tensors in the dict `root`, and in dicts that it holds, in their order, with how long the name of their dict is. Each dict is taken once, so one that
-/// holds itself is no endless one.
+/// The tensors in the dict `root`, and in dicts that it holds, in their order, with how long the name of their dict is. Each dict is
+/// taken once, so one that holds itself is no endless one.
 fn names(pickle: &Pickle, root: Value) -> Result<Vec<(usize, String, usize)>, String> {
     let Value::Dict(root) = root else {
         return Err(format!(
@@ -209,10 +216,7 @@ fn names(pickle: &Pickle, root: Value) -> Result<Vec<(usize, String, usize)>, St
             Value::Int(key) => format!("{prefix}{key}"),
             other => return Err(format!("a key of a dict with tensors is {}, expected a string", other.kind())),
         };
-        if name.len() > MAX_NAME {
-            let start: String = name.chars().take(40).collect();
-            return Err(format!("the name {start}... has {} bytes, and may have {MAX_NAME}", name.len()));
-        }
+        check_name(&name)?;
         match value {
             Value::Dict(dict) if seen.insert(dict) => open.push((format!("{name}."), pickle.dicts[dict].iter())),
             Value::Tensor(tensor) => {
@@ -223,11 +227,24 @@ fn names(pickle: &Pickle, root: Value) -> Result<Vec<(usize, String, usize)>, St
             }
             _ => (),
         }
-        if found.len() > MAX_TENSORS {
-            return Err(format!("it holds more than {MAX_TENSORS} tensors"));
-        }
+        check_count(found.len())?;
     }
     Ok(found)
+}
+
+fn check_count(tensors: usize) -> Result<(), String> {
+    match tensors <= MAX_TENSORS {
+        true => Ok(()),
+        false => Err(format!("it holds more than {MAX_TENSORS} tensors")),
+    }
+}
+
+fn check_name(name: &str) -> Result<(), String> {
+    if name.len() > MAX_NAME {
+        let start: String = name.chars().take(40).collect();
+        return Err(format!("the name {start}... has {} bytes, and may have {MAX_NAME}", name.len()));
+    }
+    Ok(())
 }
 
 /// Where the weights are: in the dict with a usual name, or in the outermost one, or in the only other one that holds tensors.
@@ -243,9 +260,8 @@ fn dict_of_weights(tensors: &[Tensor]) -> Result<String, String> {
         (Some(dict), _) | (None, [dict]) => Ok((*dict).to_owned()),
         _ if dicts.is_empty() || dicts.contains(&"") => Ok(String::new()),
         _ => {
-            let shown: Vec<_> =
-                dicts.iter().take(10).map(|dict| format!("\"{}\"", dict.trim_end_matches('.'))).collect();
-            Err(format!("it holds tensors in {}; say which by TorchMapping::within", shown.join(", ")))
+            let shown = few(dicts.iter().map(|dict| format!("\"{}\"", dict.trim_end_matches('.'))));
+            Err(format!("it holds tensors in {shown}; say which by TorchMapping::within"))
         }
     }
 }
@@ -254,12 +270,15 @@ fn dict_of_weights(tensors: &[Tensor]) -> Result<String, String> {
 fn of_safetensors(file: &[u8]) -> Result<Vec<Tensor<'_>>, String> {
     let (start, header) = header(file)?;
     let infos = header.tensors();
+    check_count(infos.len())?;
+    infos.keys().try_for_each(|name| check_name(name))?;
     let tensor = |(name, info): (&String, &&TensorInfo)| {
         let (begin, end) = info.data_offsets;
         of_info(name, info, &file[start..][begin..end])
     };
     let mut tensors = infos.iter().map(tensor).collect::<Result<Vec<_>, _>>()?;
-    tensors.sort_by_cached_key(|tensor| natural(&tensor.name));
+    // 1 and 01 are the same number; the names are not the same.
+    tensors.sort_by(|a, b| natural(&a.name).cmp(natural(&b.name)).then_with(|| a.name.cmp(&b.name)));
     Ok(tensors)
 }
 
@@ -279,7 +298,11 @@ fn of_info<'a>(name: &str, info: &TensorInfo, bytes: &'a [u8]) -> Result<Tensor<
         Other::BF16 => Dtype::BF16,
         Other::F32 => Dtype::F32,
         Other::F64 => Dtype::F64,
-        other => return Err(format!("{name} has numbers of type {other:?}, which are not read")),
+        other => {
+            return Err(format!(
+                "{name} has numbers of type {other:?}, which are not read: save it as tensor.float() in Python, or leave it out of the file"
+            ));
+        }
     };
     let shape = info.shape.clone();
     if shape.len() > MAX_RANK {
@@ -292,15 +315,17 @@ fn of_info<'a>(name: &str, info: &TensorInfo, bytes: &'a [u8]) -> Result<Tensor<
     Ok(Tensor { name: name.to_owned(), dict: 0, shape, dtype, bytes, strides })
 }
 
-/// A key by which names are sorted: part by part, numbers in them counted as such.
-fn natural(name: &str) -> Vec<Vec<(usize, Vec<u8>)>> {
+/// What a name is sorted by: part by part, of which `None` is the end, with numbers counted as such, by how many digits they have first.
+fn natural(name: &str) -> impl Iterator<Item = Option<(usize, &[u8])>> {
     let is_digit = u8::is_ascii_digit;
-    let run = |run: &[u8]| {
-        let zeros = run.iter().take_while(|&&byte| byte == b'0').count();
-        if is_digit(&run[0]) { (run.len() - zeros, run[zeros..].to_vec()) } else { (0, run.to_vec()) }
+    let run = move |run| {
+        let zeros = <[u8]>::iter(run).take_while(|&&byte| byte == b'0').count();
+        if is_digit(&run[0]) { (run.len() - zeros, &run[zeros..]) } else { (0, run) }
     };
-    let part = |part: &str| part.as_bytes().chunk_by(|a, b| is_digit(a) == is_digit(b)).map(run).collect();
-    name.split('.').map(part).collect()
+    name.split('.').flat_map(move |part| {
+        let runs = part.as_bytes().chunk_by(move |a, b| is_digit(a) == is_digit(b));
+        runs.map(run).map(Some).chain([None])
+    })
 }
 
 #[cfg(test)]
@@ -470,7 +495,36 @@ mod tests {
     #[test]
     fn names_are_sorted_as_their_numbers_count() {
         let mut names = ["b10.w", "b9.w", "b.10", "b.9", "b.w", "b2.1.w", "b02.w", "a"];
-        names.sort_by_cached_key(|name| natural(name));
+        names.sort_by(|a, b| natural(a).cmp(natural(b)));
         assert_eq!(names, ["a", "b.w", "b.9", "b.10", "b02.w", "b2.1.w", "b9.w", "b10.w"]);
+        let mut ends = ["a1", "a.b", "a", "a.", ""];
+        ends.sort_by(|a, b| natural(a).cmp(natural(b)));
+        assert_eq!(ends, ["", "a", "a.", "a.b", "a1"]);
+    }
+
+    /// A file of safetensors, with tensors without elements.
+    fn safetensors(names: impl Iterator<Item = String>) -> Vec<u8> {
+        let tensor = |name| format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+        let header = format!("{{{}}}", names.map(tensor).collect::<Vec<_>>().join(","));
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_file_of_safetensors_has_the_limits_of_a_pickle() {
+        let long = safetensors([".".repeat(256), "0.".repeat(129)].into_iter());
+        assert!(error(&long).ends_with("has 258 bytes, and may have 256"), "{}", error(&long));
+        let many = safetensors((0..MAX_TENSORS + 1).map(|i| i.to_string()));
+        assert_eq!(error(&many), "it holds more than 65536 tensors");
+    }
+
+    #[test]
+    fn names_with_the_same_numbers_have_one_order() {
+        let names: Vec<String> = (1..=20).rev().map(|zeros| format!("w{}1", "0".repeat(zeros))).collect();
+        let file = safetensors(names.iter().rev().cloned());
+        let state = StateDict::parse(&file, None).unwrap();
+        assert_eq!(
+            state.tensors.iter().map(|tensor| &tensor.name).collect::<Vec<_>>(),
+            names.iter().collect::<Vec<_>>()
+        );
     }
 }

@@ -70,6 +70,9 @@ impl<'a> Import<'a> {
             .collect::<Option<Vec<_>>>()
             .ok_or("an axis is out of range")?;
         axes.sort_unstable();
+        if axes.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("an axis is given twice".into());
+        }
         if rank > crate::MAX_RANK {
             return Err(format!("it makes {rank} dimensions"));
         }

@@ -52,7 +52,7 @@ pub(super) fn model<T: Scalar>(file: &ModelProto, bytes: usize) -> Result<Model<
             }
         };
     }
-    if as_in_file && import.plan.flattened.is_none() {
+    if as_in_file {
         import.plan.arrange(&channels_last(import.plan.sample.len()))?;
     }
     import.plan.finish()
@@ -123,7 +123,12 @@ impl<'a> Import<'a> {
             return Err("operators of other domains than ONNX's own cannot be read".into());
         }
         if reads.next().is_some() || !(first == Some(at) || swapped) {
-            return Err(format!("expected {value:?} as its input {at} alone"));
+            return Err(match operator {
+                "Gather" => {
+                    format!("only that of an embedding can be read, {value:?} as its input 1 and a constant before")
+                }
+                _ => format!("expected {value:?} as its input {at} alone"),
+            });
         }
         if self.plan.flattened.is_some() && !is_elementwise(operator) && !["Gemm", "MatMul"].contains(&operator) {
             return Err("it cannot stand between a Flatten and a Gemm or MatMul".into());

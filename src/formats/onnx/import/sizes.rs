@@ -39,7 +39,7 @@ impl Import<'_> {
         if ends.len() != starts.len() || axes.len() != starts.len() || steps != vec![1; starts.len()] {
             return Err("only slices with a step of 1, and an end for each start, are supported".into());
         }
-        let mut sides = vec![[0, 0]; self.plan.sample.len()];
+        let mut sides = vec![None; self.plan.sample.len()];
         for ((start, end), axis) in starts.into_iter().zip(ends).zip(axes) {
             let dimension = self.plan.order[self.axis(axis)?];
             let length = self.plan.sample[dimension] as i64;
@@ -48,9 +48,11 @@ impl Import<'_> {
             if start >= end {
                 return Err("it leaves nothing".into());
             }
-            sides[dimension] = [start as usize, (length - end) as usize];
+            if sides[dimension].replace([start as usize, (length - end) as usize]).is_some() {
+                return Err("an axis is given twice".into());
+            }
         }
-        self.crop(&sides)
+        self.crop(&sides.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>())
     }
 
     /// Takes pixels away, before and after each dimension of cornu's.

@@ -93,11 +93,17 @@ impl Import<'_> {
     pub(super) fn prelu(&mut self, node: &Operation) -> Result<(), String> {
         let slope = node.constant(1)?;
         let rank = self.plan.sample.len();
-        // Broadcast from the last dimension on.
-        let missing = rank.checked_sub(slope.dims.len());
+        // Broadcast from the last dimension on; the first can be the batch's.
+        let dims = match &slope.dims[..] {
+            [1, dims @ ..] if dims.len() == rank => dims,
+            dims => dims,
+        };
+        let missing = rank.checked_sub(dims.len());
         let missing = missing.filter(|_| !slope.values.is_empty());
-        let missing = missing.ok_or_else(|| format!("its slope has the dimensions {:?}", slope.dims))?;
-        let dims = [&vec![1; missing][..], &slope.dims].concat();
+        let missing = missing.ok_or_else(|| {
+            format!("expected a slope for samples {:?}, got dimensions {:?}", self.plan.sample_in_file(), slope.dims)
+        })?;
+        let dims = [&vec![1; missing][..], dims].concat();
         let places: Vec<usize> = (0..rank).map(|dimension| position(&self.plan.order, dimension)).collect();
         let alpha = slope.reshaped(dims).permuted(&places);
         let shared = (0..rank).filter(|&axis| alpha.dims[axis] == 1).map(|axis| axis + 1);
