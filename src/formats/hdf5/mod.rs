@@ -221,6 +221,67 @@ mod tests {
     }
 
     #[test]
+    fn paths_through_a_group_that_holds_itself_are_taken_off_the_allowance() {
+        let mut bytes = write(&[("a/b".to_owned(), vec![1], Numbers::F32(vec![1.0]))]).unwrap();
+        let group = File::parse(&bytes).unwrap().root().unwrap().links["a"] as u64;
+        // Behind the length of the name `b`, and the name, is its address.
+        let at = bytes.windows(3).position(|name| name == b"\x01\0b").unwrap() + 3;
+        bytes[at..at + 8].copy_from_slice(&group.to_le_bytes());
+        let read = |depth: usize| {
+            let file = File::parse(&bytes).unwrap();
+            let root = file.root().unwrap();
+            root.dataset(&format!("a{}/c", "/b".repeat(depth))).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(read(2), "/a/b/b/c is missing");
+        // The headers alone are few bytes: the paths are 160 kB.
+        assert!(read(400).contains("over and over"), "{}", read(400));
+    }
+
+    /// A file whose root group has a header with these messages.
+    fn with_header(messages: &[u8]) -> Vec<u8> {
+        let mut bytes = write(&[]).unwrap();
+        let root = (bytes.len() as u64).to_le_bytes();
+        bytes[64..72].copy_from_slice(&root);
+        bytes.extend(b"OHDR\x02\x02");
+        bytes.extend((messages.len() as u32).to_le_bytes());
+        bytes.extend(messages);
+        bytes
+    }
+
+    #[test]
+    fn what_takes_more_memory_than_its_bytes_is_taken_off_the_allowance() {
+        // Comments without a text, of four bytes each.
+        let read = |count: usize| {
+            let bytes = with_header(&[0x0d, 0, 0, 0].repeat(count));
+            File::parse(&bytes).unwrap().root().map(|_| ()).err().unwrap_or_default()
+        };
+        assert_eq!(read(1000), "");
+        assert!(read(50_000).contains("over and over"), "{}", read(50_000));
+
+        // An attribute of strings of no byte, and of one.
+        let read = |size: u8, count: u16| {
+            let mut body = vec![3, 0, 2, 0, 8, 0, 12, 0, 0, b'a', 0];
+            body.extend([0x13, 0, 0, 0, size, 0, 0, 0]);
+            body.extend([2, 1, 0, 1]);
+            body.extend(u64::from(count).to_le_bytes());
+            body.resize(body.len() + usize::from(count), b'x');
+            let mut message = vec![kind::ATTRIBUTE as u8];
+            message.extend((body.len() as u16).to_le_bytes());
+            message.push(0);
+            message.extend(body);
+            let bytes = with_header(&message);
+            let file = File::parse(&bytes).unwrap();
+            let root = file.root().unwrap();
+            root.strings("a").map(|strings| strings.unwrap().len())
+        };
+        for size in [0, 1] {
+            assert_eq!(read(size, 1000), Ok(1000));
+            let error = read(size, 60_000).unwrap_err();
+            assert!(error.contains("attribute a: it points to the same places over and over"), "{error}");
+        }
+    }
+
+    #[test]
     fn every_cut_and_every_flipped_bit_of_what_is_written_is_read_or_an_error() {
         let bytes = write(&[
             ("a/b".to_owned(), vec![2], Numbers::F32(vec![1.0, 2.0])),

@@ -267,7 +267,8 @@ fn strings(file: &File, [of, shape, mut bytes]: Value) -> Result<Vec<String>, St
             }
             _ => bytes.take(size)?,
         };
-        file.spend(found.len())?;
+        // A string takes more than its bytes, and twice as much in a list that grows.
+        file.spend(found.len() + 2 * size_of::<String>())?;
         let end = found.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         String::from_utf8(found[..end].to_vec()).map_err(|_| format!("byte {offset}: a string that is not UTF-8"))
     };

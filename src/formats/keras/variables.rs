@@ -39,10 +39,17 @@ pub(super) fn classes(architecture: &Value) -> Result<Vec<(String, String)>, Str
 impl<'a> Layer<'a> {
     /// The layers with the weights that they have declared.
     pub fn of_layout(classes: &'a [(String, String)], infos: &'a [ParamInfo]) -> Vec<Self> {
-        let mut infos = infos.iter().peekable();
+        let mut weights: HashMap<&str, Vec<&ParamInfo>> =
+            classes.iter().map(|(name, _)| (&**name, Vec::new())).collect();
+        for info in infos {
+            // The name of a layer and that of a weight may have a / in them, too.
+            let mut fronts = info.name.rmatch_indices('/').map(|(at, _)| &info.name[..at]);
+            if let Some(layer) = fronts.find(|front| weights.contains_key(front)) {
+                weights.entry(layer).or_default().push(info);
+            }
+        }
         let layer = |(name, class): &'a (String, String)| {
-            let own = |info: &&ParamInfo| info.name.rsplit_once('/').is_some_and(|(layer, _)| layer == name);
-            let weights = std::iter::from_fn(|| infos.next_if(own)).collect();
+            let weights = weights.remove(&**name).unwrap_or_default();
             Layer { name, class, weights }
         };
         classes.iter().map(layer).collect()
@@ -181,5 +188,67 @@ impl Counter {
         let count = self.0.entry(base.clone()).or_default();
         *count += 1;
         if *count == 1 { base } else { format!("{base}_{}", *count - 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Shape,
+        config::{Arguments, Registry},
+        formats::keras,
+        prelude::*,
+    };
+
+    /// A layer of a user's whose weights have names with a `/`.
+    #[derive(Clone, Debug)]
+    struct Own;
+
+    impl LayerConfig for Own {
+        type Built = BuiltOwn;
+
+        fn class_name(&self) -> &'static str {
+            "Own"
+        }
+
+        fn arguments(&mut self, _: &mut Arguments) {}
+
+        fn build(&self, cx: &mut Build) -> crate::Result<(BuiltOwn, Shape)> {
+            cx.weight("block/first/kernel", [2], Initializer::Ones)?;
+            cx.weight("block/bias", [3], Initializer::Zeros)?;
+            Ok((BuiltOwn, cx.input()))
+        }
+    }
+
+    #[derive(Debug)]
+    struct BuiltOwn;
+
+    impl crate::prelude::Layer for BuiltOwn {
+        type Work<T: Scalar> = ();
+
+        fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), _: View<T>, _: ViewMut<T>) {}
+
+        fn backward<T: Scalar>(&self, _: &mut Backward<T>, _: &mut (), _: Taped<T>, _: Option<ViewMut<T>>) {}
+    }
+
+    #[test]
+    fn names_of_weights_may_have_a_slash() {
+        let plan = Sequential::new([4]).add(Dense::new(2)).add(Own).add(Dense::new(2));
+        let model = plan.seed(1).build().unwrap();
+        let bytes = keras::bytes(&model).unwrap();
+        let again: Model = keras::parse(&bytes, &Registry::default().with(Own)).unwrap();
+        assert_eq!(again.params(), model.params());
+        assert_eq!(keras::weights(&again, &bytes).unwrap(), model.params());
+    }
+
+    #[test]
+    fn names_of_layers_may_have_a_slash() {
+        let plan = Sequential::new([4]).add(Dense::new(2).named("a")).add(Dense::new(3).named("a/b"));
+        let model = plan.build().unwrap();
+        let classes = ["a", "a/b"].map(|name| (name.to_owned(), "Dense".to_owned()));
+        let layers = super::Layer::of_layout(&classes, model.layout().infos());
+        let names = layers.iter().map(|layer| layer.weights.iter().map(|info| &*info.name).collect::<Vec<_>>());
+        assert_eq!(names.collect::<Vec<_>>(), [["a/kernel", "a/bias"], ["a/b/kernel", "a/b/bias"]]);
     }
 }
