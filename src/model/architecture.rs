@@ -282,7 +282,8 @@ mod tests {
         let layers = vec![r#"{"class_name":"Flatten"}"#; MAX_LAYERS + 1].join(",");
         assert!(read(&layers).contains("10001 layers are more than 10000"));
         // One of those that are written is the input.
-        let plan = |layers| (0..layers).fold(Sequential::new([4]), |plan, _| plan.add(Activation::Relu));
+        let plan =
+            |layers| (0..layers).fold(Sequential::new([4]), |plan, i| plan.add(Activation::Relu.named(format!("{i}"))));
         Sequential::from_json(&plan(MAX_LAYERS - 1).to_json().unwrap()).unwrap();
         let error = plan(MAX_LAYERS).to_json().unwrap_err().to_string();
         assert!(error.contains("10001 layers are more than 10000"), "{error}");
