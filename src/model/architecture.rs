@@ -29,8 +29,8 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// Those of [`build`](Sequential::build), and when a layer of a user's does not tell its
-    /// [arguments](crate::layers::LayerConfig::arguments).
+    /// Those of [`build`](Sequential::build), when a layer of a user's does not tell its
+    /// [arguments](crate::layers::LayerConfig::arguments), and when there are more layers than are read, 10,000 with that of the input.
     pub fn to_json(&self) -> Result<String> {
         Ok(format!("{:#}", self.architecture()?))
     }
@@ -100,7 +100,7 @@ impl<T: Scalar> Model<T> {
     /// [`Sequential::to_json`] of the model's layers.
     ///
     /// # Errors
-    /// When a layer of a user's does not tell its [arguments](crate::layers::LayerConfig::arguments).
+    /// When a layer of a user's does not tell its [arguments](crate::layers::LayerConfig::arguments), or there are more than are read.
     pub fn to_json(&self) -> Result<String> {
         Ok(format!("{:#}", self.architecture()?))
     }
@@ -186,7 +186,7 @@ fn input_shape(json: &Value) -> Result<Shape, String> {
     let shape = sizes.and_then(|sizes| Shape::new(&sizes).ok());
     shape.ok_or_else(|| {
         format!(
-            "the shape of the input is {}; expected [null, height, width, channels], or such a list of numbers",
+            "the shape of the input is {}; expected one whose sizes are all known but the first, as [null, 28, 28, 1]",
             shortened(json)
         )
     })

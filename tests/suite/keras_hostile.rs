@@ -140,6 +140,14 @@ fn offsets_outside_and_sizes_that_overflow() {
     let large = [(1u64 << 62).to_le_bytes(), (1u64 << 62).to_le_bytes()].concat();
     let message = error(&patched(places(&shape)[0], &large));
     assert!(message.contains("is larger than any memory"), "{message}");
+    // Half precision, and what h5py makes of bfloat16: two bytes that mean nothing to HDF5.
+    let single = places(&[0x11, 0x20, 31, 0, 4, 0, 0, 0])[0];
+    for (class, words) in
+        [(0x11, "it holds floating-point numbers of 2 bytes that"), (0x15, "it holds opaque values of 2 bytes that")]
+    {
+        let message = error(&patched(single, &[class, 0x20, 31, 0, 2]));
+        assert!(message.contains(words), "{message}");
+    }
     // The heap of names.
     for heap in &places(b"HEAP")[..3] {
         for size in [u64::MAX, 1 << 40, 1] {

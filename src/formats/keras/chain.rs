@@ -19,7 +19,8 @@ pub(super) fn sequential(model: &Value) -> Result<Cow<'_, Value>, String> {
     let mut first = None;
     for layer in layers {
         let name = name(layer);
-        match inputs(layer).map_err(|message| format!("{class}: \"{name}\" {message}"))?[..] {
+        let place = |message| format!("{class}: {} \"{name}\" {message}", class_of(layer).unwrap_or_default());
+        match inputs(layer).map_err(place)?[..] {
             [] if first.is_none() => first = Some(layer),
             [] => return Err(not(&format!("\"{name}\" is a second input"))),
             [input] => {
@@ -182,7 +183,7 @@ mod tests {
         let only = "only calls with a tensor and nothing else can be read";
         for (nodes, words) in [
             // Keras 2 does not train a batch normalization that is called so, and drops in prediction, too.
-            (json!([[["a", 0, 0, {"training": false}]]]), "\"b\" is called with training=false"),
+            (json!([[["a", 0, 0, {"training": false}]]]), "Dropout \"b\" is called with training=false"),
             (json!([[["a", 0, 0, {"training": true}]]]), "\"b\" is called with training=true"),
             (json!([["a", 0, 0, {"y": 2.0, "name": null}]]), "\"b\" is called with y=2.0"),
             (json!([{"args": [tensor, 2.0], "kwargs": {}}]), "\"b\" is called with 2.0"),

@@ -43,7 +43,9 @@ pub(super) fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Mode
     let inside = |message| format!("{WEIGHTS}: {message}");
     let file = File::parse(&weights).map_err(inside)?;
     let variables = Variables::ByClass(file.root().map_err(inside)?);
-    build(&config, config.get("compile_config"), &variables, registry)
+    // Keras writes {} of a model that is not compiled.
+    let compile_config = config.get("compile_config").filter(|&config| *config != json!({}));
+    build(&config, compile_config, &variables, registry)
 }
 
 /// The model in a `.h5` file, as Keras 2 and 3 write it.

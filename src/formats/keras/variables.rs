@@ -15,6 +15,9 @@ pub(super) enum Variables<'a> {
     ByName { layers: Group<'a>, optimizer: Option<Group<'a>> },
 }
 
+/// In an optimizer, the one that it wraps.
+const INNER: &str = "inner_optimizer";
+
 /// A layer of the model that is read.
 pub(super) struct Layer<'a> {
     name: &'a str,
@@ -136,7 +139,12 @@ impl<'a> Variables<'a> {
     /// All variables of the optimizer; none where the file has none.
     pub fn of_optimizer(&self) -> Result<Vec<Dataset<'a>>, String> {
         match self {
-            Variables::ByClass(root) if root.has("optimizer") => numbered(&root.group("optimizer")?),
+            Variables::ByClass(root) if root.has("optimizer") => {
+                let optimizer = root.group("optimizer")?;
+                // That of a model in half precision scales the loss, and has another in it.
+                let inner = optimizer.has(INNER).then(|| optimizer.group(INNER)).transpose()?;
+                numbered(inner.as_ref().unwrap_or(&optimizer))
+            }
             Variables::ByName { optimizer: Some(optimizer), .. } => named(optimizer),
             _ => Ok(Vec::new()),
         }
