@@ -156,25 +156,25 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The group in it of this name.
-    pub fn group(&self, name: &str) -> Result<Group<'a>, String> {
-        let (address, path) = self.child(name)?;
-        Group::read(self.file, address, path)
+    /// The group in it of this name, or of a name in a group in it, as a layer of Keras 2 may have: `block/conv2d`.
+    pub fn group(&self, path: &str) -> Result<Group<'a>, String> {
+        let read = |parent: &Group<'a>, name: &str| {
+            let (address, path) = parent.child(name)?;
+            Group::read(self.file, address, path)
+        };
+        let mut names = path.split('/');
+        let first = read(self, names.next().unwrap_or_default())?;
+        names.try_fold(first, |group, name| read(&group, name))
     }
 
     /// The dataset in it of this name, or of a name in a group in it: `conv2d/kernel:0`.
     pub fn dataset(&self, path: &str) -> Result<Dataset<'a>, String> {
-        let mut parts = path.split('/').peekable();
-        let mut group: Option<Group> = None;
-        loop {
-            let (parent, name) = (group.as_ref().unwrap_or(self), parts.next().unwrap_or_default());
-            if parts.peek().is_some() {
-                group = Some(parent.group(name)?);
-                continue;
-            }
-            let (address, path) = parent.child(name)?;
-            return Dataset::read(self.file, address, path);
-        }
+        let (group, name) = match path.rsplit_once('/') {
+            Some((groups, name)) => (Some(self.group(groups)?), name),
+            None => (None, path),
+        };
+        let (address, path) = group.as_ref().unwrap_or(self).child(name)?;
+        Dataset::read(self.file, address, path)
     }
 
     /// The strings of an attribute, if there is one of this name.
@@ -212,6 +212,7 @@ mod tests {
         assert_eq!(root.dataset("layers/dense/vars/1").unwrap().shape(), [0]);
         assert_eq!(root.dataset("optimizer/vars/0").unwrap().integer(), Ok(7));
         assert_eq!(root.group("many").unwrap().names().count(), 300);
+        assert_eq!(root.group("layers/dense").unwrap().names().collect::<Vec<_>>(), ["vars"]);
         let error = root.dataset("layers/dense/vars/2").map(|_| ()).unwrap_err();
         assert_eq!(error, "/layers/dense/vars/2 is missing");
         let error = root.group("layers").unwrap().dataset("dense").map(|_| ()).unwrap_err();
