@@ -102,6 +102,24 @@ def keras2_model():
     )
 
 
+def called_model():
+    """Calls with arguments, which Keras's fit and predict do not heed."""
+    x = keras.Input((6,))
+    y = layers.BatchNormalization()(x, training=False)
+    y = layers.Dropout(0.5)(y, training=True)
+    return keras.Model(x, layers.Dense(3)(inputs=y))
+
+
+def half_model(x, y):
+    """In half precision, where Keras wraps the optimizer in one that scales the loss."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    model = dense_model()
+    keras.mixed_precision.set_global_policy("float32")
+    model.compile(optimizers.Adam(0.25), "sparse_categorical_crossentropy")
+    train(model, x, y, batches(32, 3, 8))
+    return model
+
+
 def dense_model():
     return keras.Sequential(
         [layers.Input((6,)), layers.Dense(5, activation="tanh"), layers.Dense(3, activation="softmax")]
@@ -207,6 +225,8 @@ def main():
         tensors[f"{name}/y"] = model.predict(x, verbose=0)
         tensors[f"{name}/loss"] = train(model, x, y, tensors["dense/indices"])
 
+    deflated(called_model(), FOLDER / "called.keras")
+    deflated(half_model(x, y), FOLDER / "half.keras")
     latest(FOLDER / "functional.h5", FOLDER / "latest.h5")
     save_file(tensors, FOLDER / "expected.safetensors")
 

@@ -94,7 +94,10 @@ impl Archive {
         json.insert(VERSION.into(), CURRENT.into());
         json.insert(CHECKSUM.into(), self.checksum().into());
         let metadata = HashMap::from([(KEY.to_owned(), Value::from(json).to_string())]);
-        safetensors::serialize(&self.arrays, Some(metadata)).map_err(|error| format!("it cannot be written: {error}"))
+        let bytes = safetensors::serialize(&self.arrays, Some(metadata));
+        let bytes = bytes.map_err(|error| format!("it cannot be written: {error}"))?;
+        check_header(&bytes)?;
+        Ok(bytes)
     }
 
     /// Reads what [`write`](Archive::write) wrote.
@@ -177,8 +180,10 @@ impl Archive {
 
     /// The string of this name as a number, which counting on cannot make overflow.
     pub fn count(&self, name: &str) -> Result<u64, String> {
-        let count = self.strings.get(name).and_then(|text| text.parse().ok()).filter(|&count: &u64| count < 1 << 53);
-        count.ok_or_else(|| format!("{name} is not a number"))
+        let text = self.strings.get(name).ok_or_else(|| format!("it lacks {name}"))?;
+        let count = text.parse().ok().filter(|&count: &u64| count < 1 << 53);
+        let got = || shortened(&text.as_str().into());
+        count.ok_or_else(|| format!("{name}: expected a whole number below 2^53, got {}", got()))
     }
 
     /// CRC-32 of all that is held.
@@ -205,13 +210,30 @@ impl Archive {
 /// Where the arrays begin, and what the header says of them. It has been checked: they lie side by side, each as long as its shape says, and end
 /// where the file does.
 pub(super) fn header(bytes: &[u8]) -> Result<(usize, Metadata), String> {
-    let length = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
-    if let Some(length) = length.filter(|&length| length > MAX_HEADER) {
-        return Err(format!("its header says it has {length} bytes, and may have {MAX_HEADER}"));
+    let other = match bytes {
+        [b'P', b'K', 3, 4, ..] => "a zip, as .keras and the files of PyTorch are",
+        [0x89, b'H', b'D', b'F', ..] => "HDF5, as Keras's .h5 is",
+        [_, _, _, _, _, _, _, _, first, ..] if *first != b'{' => "another",
+        _ => "",
+    };
+    if !other.is_empty() {
+        return Err(format!(
+            "expected the format safetensors, got {other}; load_model and load_weights read Keras's files, with the feature keras, and \
+             load_torch PyTorch's, with torch"
+        ));
     }
+    check_header(bytes)?;
     let (length, header) = SafeTensors::read_metadata(bytes)
         .map_err(|error| format!("not a whole file in the format safetensors: {error}"))?;
     Ok((size_of::<u64>() + length, header))
+}
+
+/// For the reader, and for the writer so that it writes none that cannot be read.
+fn check_header(bytes: &[u8]) -> Result<(), String> {
+    match bytes.first_chunk().map_or(0, |&length| u64::from_le_bytes(length)) {
+        length if length > MAX_HEADER => Err(format!("its header has {length} bytes, and may have {MAX_HEADER}")),
+        _ => Ok(()),
+    }
 }
 
 /// What cornu has written beside the arrays.
@@ -324,12 +346,30 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_is_not_read_is_not_written() {
+        let with = |text: String| Archive { strings: BTreeMap::from([("text".to_owned(), text)]), ..archive() };
+        let length = MAX_HEADER as usize;
+        let written = with("x".repeat(length - 1000)).bytes().unwrap();
+        assert_eq!(Archive::parse(&written).unwrap().strings["text"].len(), length - 1000);
+        let error = with("x".repeat(length)).bytes().unwrap_err();
+        assert!(error.contains("bytes, and may have 16777216"), "{error}");
+        let header = [&(MAX_HEADER + 1).to_le_bytes()[..], b"{"].concat();
+        assert_eq!(Archive::parse(&header).unwrap_err(), "its header has 16777217 bytes, and may have 16777216");
+    }
+
+    #[test]
     fn other_files_are_errors_that_say_what_is_wrong() {
         let write = |metadata: Option<&str>| {
             let metadata = metadata.map(|json| HashMap::from([(KEY.to_owned(), json.to_owned())]));
             safetensors::serialize(&archive().arrays, metadata).unwrap()
         };
         let message = |bytes: &[u8]| Archive::parse(bytes).unwrap_err();
+        assert!(
+            message(b"PK\x03\x04")
+                .contains("got a zip, as .keras and the files of PyTorch are; load_model and load_weights")
+        );
+        assert!(message(b"\x89HDF\r\n\x1a\n").contains("got HDF5, as Keras's .h5 is"));
+        assert!(message(b"hello, world").contains("expected the format safetensors, got another"));
         assert!(message(b"PK").contains("not a whole file in the format safetensors"));
         assert!(message(&write(None)).contains("cornu did not write it"));
         assert!(message(&write(Some("{}"))).contains("has no version"));

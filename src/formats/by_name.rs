@@ -23,7 +23,8 @@ pub struct LoadReport {
 
 impl<T: Scalar> Model<T> {
     /// Replaces those weights that a file has under the same name and in the same shape, and says which did not fit: for a model that shares
-    /// layers with the one whose weights were saved. The file is one that [`load_weights`](Model::load_weights) reads.
+    /// layers with the one whose weights were saved. The file is in the format safetensors, whoever wrote it. Keras's files have other names
+    /// for weights: [`load_model`](crate::load_model) reads such a model, and what it [saves](Model::save) as `.safetensors` can be read here.
     ///
     /// ```
     /// use cornu::prelude::*;
@@ -42,7 +43,7 @@ impl<T: Scalar> Model<T> {
     /// ```
     ///
     /// # Errors
-    /// When the file cannot be read or is damaged; then no weight has changed.
+    /// When the file cannot be read, is in another format or is damaged; then no weight has changed.
     pub fn load_weights_by_name(&mut self, path: impl AsRef<Path>) -> Result<LoadReport> {
         let path = path.as_ref();
         let (mut archive, skipped) =

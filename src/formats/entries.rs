@@ -54,7 +54,6 @@ impl<'a> Entries<'a> {
         Ok(Entries(entries))
     }
 
-    #[cfg(any(test, feature = "torch", feature = "numpy"))]
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

@@ -133,7 +133,8 @@ impl<T: Scalar> Model<T> {
     /// Weights keep their precision where nothing else is said. The [`history`](Model::history) is not written.
     ///
     /// # Errors
-    /// When the ending is another, the file cannot be written, or a layer, a loss, a metric, an optimizer or a schedule of your own does not tell
+    /// When the ending is another, the file cannot be written, [`load_model`] would not read it (it reads 10,000 layers, and 16 MiB of names and
+    /// arguments), or a layer, a loss, a metric, an optimizer or a schedule of your own does not tell
     /// its arguments.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();

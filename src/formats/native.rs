@@ -112,8 +112,12 @@ mod tests {
             ),
             (replaced(COMPILE_CONFIG, "\"Adam\"", "\"Own\""), "by Registry::uncompiled"),
             (replaced(COMPILE_CONFIG, "\"Adam\"", "\"SGD\""), "there is no argument"),
-            (set("optimizer steps", "9007199254740992"), "optimizer steps is not a number"),
-            (set("optimizer epochs", "-1"), "optimizer epochs is not a number"),
+            (
+                set("optimizer steps", "9007199254740992"),
+                "optimizer steps: expected a whole number below 2^53, got \"9007199254740992\"",
+            ),
+            (set("optimizer epochs", "-1"), "optimizer epochs: expected a whole number below 2^53, got \"-1\""),
+            (error(|archive| _ = archive.strings.remove("optimizer steps")), "it lacks optimizer steps"),
             (error(|archive| _ = archive.arrays.remove("optimizer/velocity")), "it lacks optimizer/velocity"),
             (
                 array("optimizer/velocity", Array::vector(&[1.0_f32])),

@@ -29,8 +29,8 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// Those of [`build`](Sequential::build), and when a layer of a user's does not tell its
-    /// [arguments](crate::layers::LayerConfig::arguments).
+    /// Those of [`build`](Sequential::build), when a layer of a user's does not tell its
+    /// [arguments](crate::layers::LayerConfig::arguments), and when there are more layers than are read, 10,000 with that of the input.
     pub fn to_json(&self) -> Result<String> {
         Ok(format!("{:#}", self.architecture()?))
     }
@@ -71,9 +71,7 @@ impl Sequential {
         let config = json.get("config").unwrap_or(&Value::Null);
         let layers = config.get("layers").and_then(Value::as_array);
         let layers = layers.ok_or_else(|| format!("Sequential: expected a list of layers, got {}", shortened(json)))?;
-        if layers.len() > MAX_LAYERS {
-            return Err(format!("Sequential: {} layers are more than {MAX_LAYERS}", layers.len()));
-        }
+        check_count(layers.len())?;
         let mut input = config.get("build_input_shape").filter(|shape| !shape.is_null()).cloned();
         let mut planned = Vec::new();
         for (i, json) in layers.iter().enumerate() {
@@ -84,6 +82,9 @@ impl Sequential {
             let shape = config.remove("batch_shape").or_else(|| config.remove("batch_input_shape"));
             if i == 0 && shape.is_some() {
                 input = shape;
+            }
+            if matches!(class, "Sequential" | "Functional" | "Model") && config.contains_key("layers") {
+                return Err(place("a model in a model cannot be read; add its layers to the outer one".to_owned()));
             }
             if class != "InputLayer" {
                 planned.push(Planned::of_json(class, &name, config, json, registry).map_err(place)?);
@@ -99,7 +100,7 @@ impl<T: Scalar> Model<T> {
     /// [`Sequential::to_json`] of the model's layers.
     ///
     /// # Errors
-    /// When a layer of a user's does not tell its [arguments](crate::layers::LayerConfig::arguments).
+    /// When a layer of a user's does not tell its [arguments](crate::layers::LayerConfig::arguments), or there are more than are read.
     pub fn to_json(&self) -> Result<String> {
         Ok(format!("{:#}", self.architecture()?))
     }
@@ -140,10 +141,18 @@ impl Planned {
         let config = registry.layer(class, &mut arguments)?;
         arguments.finish()?;
         if let Some(json) = json.get("learning_rate_multiplier") {
-            rate = f64::from_json(json)?;
-            check_rate(rate).map_err(|message| format!("learning_rate_multiplier: {message}"))?;
+            let read = f64::from_json(json).and_then(|rate| check_rate(rate).map(|()| rate));
+            rate = read.map_err(|message| format!("learning_rate_multiplier: {message}"))?;
         }
         Ok(Planned { config, taken: Some((name.to_owned(), Vec::new())), trainable, rate })
+    }
+}
+
+/// For the reader, and for the writer so that it writes none that cannot be read.
+fn check_count(layers: usize) -> Result<(), String> {
+    match layers > MAX_LAYERS {
+        true => Err(format!("Sequential: {layers} layers are more than {MAX_LAYERS}")),
+        false => Ok(()),
     }
 }
 
@@ -160,6 +169,7 @@ fn architecture<'a>(input: Shape, named: impl Iterator<Item = (&'a str, &'a Plan
             Error::argument(format!("{} \"{name}\" (layer {i})", planned.config.class_name()), message)
         })?);
     }
+    check_count(layers.len()).map_err(|message| Error::argument("layers", message))?;
     let layers = json!({"name": "sequential", "trainable": true, "dtype": "float32", "layers": layers,
         "build_input_shape": input});
     Ok(config::write("keras", "Sequential", layers))
@@ -176,7 +186,7 @@ fn input_shape(json: &Value) -> Result<Shape, String> {
     let shape = sizes.and_then(|sizes| Shape::new(&sizes).ok());
     shape.ok_or_else(|| {
         format!(
-            "the shape of the input is {}; expected [null, height, width, channels], or such a list of numbers",
+            "the shape of the input is {}; expected one whose sizes are all known but the first, as [null, 28, 28, 1]",
             shortened(json)
         )
     })
@@ -236,6 +246,14 @@ mod tests {
                 "layers[1] Lambda \"l\": there is no such layer",
             ),
             (
+                read(&format!(r#"{INPUT}, {{"class_name": "Sequential", "config": {{"name": "s", "layers": []}}}}"#)),
+                "layers[1] Sequential \"s\": a model in a model",
+            ),
+            (
+                read(&format!(r#"{INPUT}, {{"class_name": "Flatten", "learning_rate_multiplier": "x"}}"#)),
+                "layers[1] Flatten \"Flatten\": learning_rate_multiplier: expected a number, got \"x\"",
+            ),
+            (
                 read(&format!(r#"{INPUT}, {{"class_name": "Dense", "config": {{}}}}"#)),
                 "layers[1] Dense \"Dense\": units is missing",
             ),
@@ -260,8 +278,14 @@ mod tests {
     }
 
     #[test]
-    fn too_many_layers_are_an_error() {
+    fn too_many_layers_are_an_error_and_are_not_written() {
         let layers = vec![r#"{"class_name":"Flatten"}"#; MAX_LAYERS + 1].join(",");
         assert!(read(&layers).contains("10001 layers are more than 10000"));
+        // One of those that are written is the input.
+        let plan =
+            |layers| (0..layers).fold(Sequential::new([4]), |plan, i| plan.add(Activation::Relu.named(format!("{i}"))));
+        Sequential::from_json(&plan(MAX_LAYERS - 1).to_json().unwrap()).unwrap();
+        let error = plan(MAX_LAYERS).to_json().unwrap_err().to_string();
+        assert!(error.contains("10001 layers are more than 10000"), "{error}");
     }
 }

@@ -164,6 +164,20 @@ fn what_is_no_model_is_an_error_that_says_so() {
 }
 
 #[test]
+fn what_could_not_be_read_again_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = |name: &str| Sequential::new([1]).add(Dense::new(1).named(name)).build().unwrap();
+    let (small, large) = (model("small"), model(&"large".repeat(4 << 20)));
+    for name in ["model.safetensors", "model.keras"].into_iter().take(if cfg!(feature = "keras") { 2 } else { 1 }) {
+        let path = folder.path().join(name);
+        small.save(&path).unwrap();
+        let error = large.save(&path).unwrap_err().to_string();
+        assert!(error.contains("bytes, and may have 16777216"), "{error}");
+        assert_eq!(load_model(&path).unwrap().params(), small.params(), "the file is as it was");
+    }
+}
+
+#[test]
 fn weights_alone_are_read_from_the_file_of_a_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");

@@ -137,6 +137,30 @@ fn every_optimizer_goes_on_as_in_keras() {
 }
 
 #[test]
+fn arguments_of_calls_that_keras_does_not_heed() {
+    let mut model = load_model(path("called.keras")).unwrap();
+    let classes: Vec<_> = model.layers().map(|layer| layer.class_name().to_owned()).collect();
+    assert_eq!(classes, ["BatchNormalization", "Dropout", "Dense"]);
+    assert!(model.optimizer_state().is_err(), "Keras has not compiled it");
+    // fit trains the normalization, though it was called with training=False, in Keras as here.
+    let before = model.params().to_vec();
+    let x = Expected::read().tensor("dense/x");
+    model.compile(SGD::new(0.0), MeanSquaredError, []).unwrap();
+    model.fit(&x, &Tensor::zeros([32, 3]), Fit::new().verbose(0)).unwrap();
+    assert_ne!(model.params(), before, "its averages");
+}
+
+#[test]
+fn an_optimizer_that_scales_the_loss_has_another_in_it() {
+    let state = load_model(path("half.keras")).unwrap().optimizer_state().unwrap();
+    // The first of three overflowed, after which Keras took a smaller scale.
+    assert_eq!((state.steps, state.learning_rate), (2, Some(0.25)));
+    let names: Vec<_> = state.arrays.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, ["momentum", "velocity"]);
+    assert!(state.arrays[1].1.iter().all(|&velocity| velocity >= 0.0));
+}
+
+#[test]
 fn files_of_newer_versions_of_hdf5() {
     let [old, new] = ["functional.h5", "latest.h5"].map(|name| load_model(path(name)).unwrap());
     assert_eq!(new.params(), old.params());

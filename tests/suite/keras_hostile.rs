@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use cornu::prelude::*;
+use cornu::{config::Registry, prelude::*};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 fn file(name: &str) -> Vec<u8> {
@@ -140,6 +140,14 @@ fn offsets_outside_and_sizes_that_overflow() {
     let large = [(1u64 << 62).to_le_bytes(), (1u64 << 62).to_le_bytes()].concat();
     let message = error(&patched(places(&shape)[0], &large));
     assert!(message.contains("is larger than any memory"), "{message}");
+    // Half precision, and what h5py makes of bfloat16: two bytes that mean nothing to HDF5.
+    let single = places(&[0x11, 0x20, 31, 0, 4, 0, 0, 0])[0];
+    for (class, words) in
+        [(0x11, "it holds floating-point numbers of 2 bytes that"), (0x15, "it holds opaque values of 2 bytes that")]
+    {
+        let message = error(&patched(single, &[class, 0x20, 31, 0, 2]));
+        assert!(message.contains(words), "{message}");
+    }
     // The heap of names.
     for heap in &places(b"HEAP")[..3] {
         for size in [u64::MAX, 1 << 40, 1] {
@@ -150,6 +158,50 @@ fn offsets_outside_and_sizes_that_overflow() {
     // The heap of strings, where model_config is.
     let message = error(&patched(places(b"GCOL")[0] + 8, &u64::MAX.to_le_bytes()));
     assert!(message.contains("attribute model_config: byte"), "{message}");
+}
+
+#[test]
+fn what_is_damaged_of_a_training_does_not_matter_without_it() {
+    let whole = Model::from_bytes(&file("functional.h5")).unwrap();
+    let config = places(br#"{"loss""#)[0];
+    // Behind the root group's first name, model_weights, the object of its second, optimizer_weights.
+    let variables = places(b"SNOD")[0] + 56;
+    for (bytes, words) in [
+        (patched(config, b"?"), "training_config is not JSON"),
+        (patched(variables, &(1u64 << 40).to_le_bytes()), "/optimizer_weights: byte 1099511627776"),
+    ] {
+        assert!(error(&bytes).contains(words), "{} lacks {words}", error(&bytes));
+        let model: Model = Model::from_bytes_with(&bytes, &Registry::default().uncompiled()).unwrap();
+        assert_eq!(model.params(), whole.params());
+        assert!(model.optimizer_state().is_err());
+    }
+}
+
+#[test]
+fn zips_of_others() {
+    let mut model = Sequential::new([4]).add(Dense::new(2)).build().unwrap();
+    for (name, words) in [
+        ("archive/data.pkl", "it is of PyTorch; build the model, and with the feature torch load_torch reads"),
+        ("kernel.npy", "it holds arrays of NumPy, and no model; with the feature numpy Npz::read reads them"),
+    ] {
+        let bytes = zip([(name, &b"x"[..])]);
+        assert!(error(&bytes).contains(words), "{}", error(&bytes));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, bytes).unwrap();
+        let error = model.load_weights(&path).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn weights_by_name_are_not_in_keras_files() {
+    let mut model = Sequential::new([4]).add(Dense::new(2)).build().unwrap();
+    for (name, words) in [("sgd.keras", "got a zip, as .keras"), ("functional.h5", "got HDF5, as Keras's .h5 is")] {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keras")).join(name);
+        let error = model.load_weights_by_name(path).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("load_model and load_weights read Keras's files"), "{error}");
+    }
 }
 
 #[test]

@@ -48,7 +48,11 @@ impl<'a> Header<'a> {
                         let part = file.part(start, body.size()?)?;
                         blocks.push_back(if old { part } else { block_of_2(part)? });
                     }
-                    _ => messages.push(message),
+                    _ => {
+                        // A message of a few bytes takes more than them here.
+                        file.spend(size_of::<Message>())?;
+                        messages.push(message);
+                    }
                 }
             }
         }

@@ -156,25 +156,25 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The group in it of this name.
-    pub fn group(&self, name: &str) -> Result<Group<'a>, String> {
-        let (address, path) = self.child(name)?;
-        Group::read(self.file, address, path)
+    /// The group in it of this name, or of a name in a group in it, as a layer of Keras 2 may have: `block/conv2d`.
+    pub fn group(&self, path: &str) -> Result<Group<'a>, String> {
+        let read = |parent: &Group<'a>, name: &str| {
+            let (address, path) = parent.child(name)?;
+            Group::read(self.file, address, path)
+        };
+        let mut names = path.split('/');
+        let first = read(self, names.next().unwrap_or_default())?;
+        names.try_fold(first, |group, name| read(&group, name))
     }
 
     /// The dataset in it of this name, or of a name in a group in it: `conv2d/kernel:0`.
     pub fn dataset(&self, path: &str) -> Result<Dataset<'a>, String> {
-        let mut parts = path.split('/').peekable();
-        let mut group: Option<Group> = None;
-        loop {
-            let (parent, name) = (group.as_ref().unwrap_or(self), parts.next().unwrap_or_default());
-            if parts.peek().is_some() {
-                group = Some(parent.group(name)?);
-                continue;
-            }
-            let (address, path) = parent.child(name)?;
-            return Dataset::read(self.file, address, path);
-        }
+        let (group, name) = match path.rsplit_once('/') {
+            Some((groups, name)) => (Some(self.group(groups)?), name),
+            None => (None, path),
+        };
+        let (address, path) = group.as_ref().unwrap_or(self).child(name)?;
+        Dataset::read(self.file, address, path)
     }
 
     /// The strings of an attribute, if there is one of this name.
@@ -212,12 +212,75 @@ mod tests {
         assert_eq!(root.dataset("layers/dense/vars/1").unwrap().shape(), [0]);
         assert_eq!(root.dataset("optimizer/vars/0").unwrap().integer(), Ok(7));
         assert_eq!(root.group("many").unwrap().names().count(), 300);
+        assert_eq!(root.group("layers/dense").unwrap().names().collect::<Vec<_>>(), ["vars"]);
         let error = root.dataset("layers/dense/vars/2").map(|_| ()).unwrap_err();
         assert_eq!(error, "/layers/dense/vars/2 is missing");
         let error = root.group("layers").unwrap().dataset("dense").map(|_| ()).unwrap_err();
         assert!(error.starts_with("/layers/dense: it is a group"), "{error}");
         let error = root.dataset("many/0/1").map(|_| ()).unwrap_err();
         assert!(error.starts_with("/many/0: it is a dataset"), "{error}");
+    }
+
+    #[test]
+    fn paths_through_a_group_that_holds_itself_are_taken_off_the_allowance() {
+        let name = "b".repeat(100);
+        let mut bytes = write(&[(format!("a/{name}"), vec![1], Numbers::F32(vec![1.0]))]).unwrap();
+        let group = File::parse(&bytes).unwrap().root().unwrap().links["a"] as u64;
+        // Behind the name is the address.
+        let at = bytes.windows(100).position(|bytes| bytes == name.as_bytes()).unwrap() + 100;
+        bytes[at..at + 8].copy_from_slice(&group.to_le_bytes());
+        let read = |depth: usize| {
+            let file = File::parse(&bytes).unwrap();
+            let root = file.root().unwrap();
+            root.dataset(&format!("a{}/c", format!("/{name}").repeat(depth))).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(read(2), format!("/a/{name}/{name}/c is missing"));
+        // The headers that are read are 15 kB, the paths 250 kB.
+        assert!(read(70).contains("over and over"), "{}", read(70));
+    }
+
+    /// A file whose root group has a header with these messages.
+    fn with_header(messages: &[u8]) -> Vec<u8> {
+        let mut bytes = write(&[]).unwrap();
+        let root = (bytes.len() as u64).to_le_bytes();
+        bytes[64..72].copy_from_slice(&root);
+        bytes.extend(b"OHDR\x02\x02");
+        bytes.extend((messages.len() as u32).to_le_bytes());
+        bytes.extend(messages);
+        bytes
+    }
+
+    #[test]
+    fn what_takes_more_memory_than_its_bytes_is_taken_off_the_allowance() {
+        // Comments without a text, of four bytes each.
+        let read = |count: usize| {
+            let bytes = with_header(&[0x0d, 0, 0, 0].repeat(count));
+            File::parse(&bytes).unwrap().root().map(|_| ()).err().unwrap_or_default()
+        };
+        assert_eq!(read(1000), "");
+        assert!(read(50_000).contains("over and over"), "{}", read(50_000));
+
+        // An attribute of strings of no byte, and of one.
+        let read = |size: u8, count: u16| {
+            let mut body = vec![3, 0, 2, 0, 8, 0, 12, 0, 0, b'a', 0];
+            body.extend([0x13, 0, 0, 0, size, 0, 0, 0]);
+            body.extend([2, 1, 0, 1]);
+            body.extend(u64::from(count).to_le_bytes());
+            body.resize(body.len() + usize::from(count), b'x');
+            let mut message = vec![kind::ATTRIBUTE as u8];
+            message.extend((body.len() as u16).to_le_bytes());
+            message.push(0);
+            message.extend(body);
+            let bytes = with_header(&message);
+            let file = File::parse(&bytes).unwrap();
+            let root = file.root().unwrap();
+            root.strings("a").map(|strings| strings.unwrap().len())
+        };
+        for size in [0, 1] {
+            assert_eq!(read(size, 1000), Ok(1000));
+            let error = read(size, 60_000).unwrap_err();
+            assert!(error.contains("attribute a: it points to the same places over and over"), "{error}");
+        }
     }
 
     #[test]

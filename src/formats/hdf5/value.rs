@@ -1,6 +1,9 @@
 //! [`Dataset`], and the strings of attributes.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+};
 
 use super::{
     File,
@@ -35,8 +38,36 @@ enum Type {
     Fixed(usize),
     /// Where in a heap the string is.
     Variable,
-    /// A class that is not read.
-    Other(u8),
+    /// A class that is not read, and of how many bytes.
+    Other(u8, usize),
+}
+
+/// The names of the classes.
+const CLASSES: [&str; 11] = [
+    "whole numbers",
+    "floating-point numbers",
+    "times",
+    "strings",
+    "bit fields",
+    "opaque values",
+    "compounds",
+    "references",
+    "enumerations",
+    "lists",
+    "arrays",
+];
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Type::Number(number) => write!(f, "numbers of the type {number:?}"),
+            Type::Fixed(_) | Type::Variable => write!(f, "strings"),
+            Type::Other(class, size) => {
+                let class = CLASSES.get(usize::from(class)).unwrap_or(&"elements of an unknown class");
+                write!(f, "{class} of {size} bytes that are not read")
+            }
+        }
+    }
 }
 
 impl<'a> Dataset<'a> {
@@ -100,7 +131,7 @@ fn read<'a>(file: &File<'a>, address: usize) -> Result<(Vec<usize>, Number, &'a 
     let number = match datatype(own(message(kind::DATATYPE)?)?)? {
         Type::Number(number) => number,
         other => {
-            return Err(format!("its elements are {other:?}, expected floating-point numbers of 4 or 8 bytes"));
+            return Err(format!("it holds {other}, expected little-endian floating-point numbers of 4 or 8 bytes"));
         }
     };
     let len = shape.iter().try_fold(number.size(), |len, &dim| len.checked_mul(dim));
@@ -177,13 +208,13 @@ fn datatype(mut message: Cursor) -> Result<Type, String> {
                 (0, 8, [0, 0, 64, 0]) if little_endian && signed => Type::Number(Number::I64),
                 (1, 4, [0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0]) if little_endian => Type::Number(Number::F32),
                 (1, 8, [0, 0, 64, 0, 52, 11, 0, 52, 255, 3, 0, 0]) if little_endian => Type::Number(Number::F64),
-                _ => Type::Other(class),
+                _ => Type::Other(class, size as usize),
             }
         }
         3 => Type::Fixed(size as usize),
         // Of what the type is a list, a string or another, says its first bits.
         9 if flags[0] & 15 == 1 => Type::Variable,
-        _ => Type::Other(class),
+        _ => Type::Other(class, size as usize),
     })
 }
 
@@ -249,7 +280,7 @@ fn strings(file: &File, [of, shape, mut bytes]: Value) -> Result<Vec<String>, St
         Type::Variable => 16,
         // Keras's empty lists have no type.
         _ if shape.contains(&0) => 0,
-        other => return Err(format!("its elements are {other:?}, expected strings")),
+        other => return Err(format!("it holds {other}, expected strings")),
     };
     let count = shape.iter().try_fold(1, |count: usize, &dim| count.checked_mul(dim));
     let count = count.filter(|&count| count.checked_mul(size.max(1)).is_some_and(|len| len <= bytes.len()));
@@ -267,7 +298,8 @@ fn strings(file: &File, [of, shape, mut bytes]: Value) -> Result<Vec<String>, St
             }
             _ => bytes.take(size)?,
         };
-        file.spend(found.len())?;
+        // A string takes more than its bytes, and twice as much in a list that grows.
+        file.spend(found.len() + 2 * size_of::<String>())?;
         let end = found.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         String::from_utf8(found[..end].to_vec()).map_err(|_| format!("byte {offset}: a string that is not UTF-8"))
     };

@@ -37,13 +37,15 @@ pub(super) fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Mode
     if !bytes.starts_with(ZIP) {
         return parse_h5(bytes, registry);
     }
-    let entries = Entries::parse(bytes)?;
+    let entries = entries(bytes)?;
     let config = json(CONFIG, &entries.unpacked(CONFIG, limit(bytes).min(MAX_CONFIG))?)?;
     let weights = entries.unpacked(WEIGHTS, limit(bytes))?;
     let inside = |message| format!("{WEIGHTS}: {message}");
     let file = File::parse(&weights).map_err(inside)?;
     let variables = Variables::ByClass(file.root().map_err(inside)?);
-    build(&config, config.get("compile_config"), &variables, registry)
+    // Keras writes {} of a model that is not compiled.
+    let compile_config = config.get("compile_config").filter(|&config| *config != json!({}));
+    build(&config, compile_config, &variables, registry)
 }
 
 /// The model in a `.h5` file, as Keras 2 and 3 write it.
@@ -59,6 +61,11 @@ fn parse_h5<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Model<T>, St
             "it holds weights, but not the layers they belong to; build the model and call load_weights".to_owned()
         );
     };
+    let layers = root.group("model_weights")?;
+    // What is damaged there does not matter to who reads the model without it.
+    if registry.is_uncompiled() {
+        return build(&config, None, &Variables::ByName { layers, optimizer: None }, registry);
+    }
     let mut training = attribute("training_config")?;
     // Keras 2 calls its later optimizers so.
     let class = training.as_mut().and_then(|training| training.pointer_mut("/optimizer_config/class_name"));
@@ -68,7 +75,7 @@ fn parse_h5<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Model<T>, St
         *class = own.to_owned();
     }
     let optimizer = root.has("optimizer_weights").then(|| root.group("optimizer_weights")).transpose()?;
-    let variables = Variables::ByName { layers: root.group("model_weights")?, optimizer };
+    let variables = Variables::ByName { layers, optimizer };
     build(&config, training.as_ref(), &variables, registry)
 }
 
@@ -109,7 +116,7 @@ pub(super) fn weights<T: Scalar>(model: &Model<T>, bytes: &[u8]) -> Result<Vec<T
     let layers = Layer::of_layout(&classes, model.layout().infos());
     let unpacked;
     let bytes = if bytes.starts_with(ZIP) {
-        unpacked = Entries::parse(bytes)?.unpacked(WEIGHTS, limit(bytes))?;
+        unpacked = entries(bytes)?.unpacked(WEIGHTS, limit(bytes))?;
         &*unpacked
     } else {
         bytes
@@ -145,8 +152,9 @@ pub(super) fn bytes<T: Scalar>(model: &Model<T>) -> Result<Vec<u8>> {
     let weights = hdf5::write(&datasets).map_err(refuse)?;
     // The version of Keras whose format this is.
     let metadata = json!({"keras_version": "3.0.0", "saved_by": concat!("cornu ", env!("CARGO_PKG_VERSION"))});
-    let files =
-        [(METADATA, metadata.to_string().into_bytes()), (CONFIG, config.to_string().into_bytes()), (WEIGHTS, weights)];
+    let config = config.to_string().into_bytes();
+    check_config(CONFIG, &config).map_err(refuse)?;
+    let files = [(METADATA, metadata.to_string().into_bytes()), (CONFIG, config), (WEIGHTS, weights)];
     zip(&files).map_err(|error| refuse(format!("the zip cannot be written: {error}")))
 }
 
@@ -169,9 +177,29 @@ fn limit(zip: &[u8]) -> u64 {
     (zip.len() as u64).saturating_mul(8).saturating_add(1 << 16)
 }
 
-fn json(name: &str, text: &[u8]) -> Result<Value, String> {
-    if text.len() as u64 > MAX_CONFIG {
-        return Err(format!("{name} has {} bytes, and may have {MAX_CONFIG}", text.len()));
+/// The files in a zip, if it is not one of those that others have made.
+fn entries(zip: &[u8]) -> Result<Entries<'_>, String> {
+    let entries = Entries::parse(zip)?;
+    if entries.names().any(|name| name == "data.pkl" || name.ends_with("/data.pkl")) {
+        return Err(
+            "it is of PyTorch; build the model, and with the feature torch load_torch reads its weights".to_owned()
+        );
     }
+    if entries.names().next().is_some() && entries.names().all(|name| name.ends_with(".npy")) {
+        return Err("it holds arrays of NumPy, and no model; with the feature numpy Npz::read reads them".to_owned());
+    }
+    Ok(entries)
+}
+
+fn json(name: &str, text: &[u8]) -> Result<Value, String> {
+    check_config(name, text)?;
     serde_json::from_slice(text).map_err(|error| format!("{name} is not JSON: {error}"))
+}
+
+/// For the reader, and for the writer so that it writes none that cannot be read.
+fn check_config(name: &str, text: &[u8]) -> Result<(), String> {
+    match text.len() as u64 {
+        len if len > MAX_CONFIG => Err(format!("{name} has {len} bytes, and may have {MAX_CONFIG}")),
+        _ => Ok(()),
+    }
 }

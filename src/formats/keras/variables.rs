@@ -15,6 +15,9 @@ pub(super) enum Variables<'a> {
     ByName { layers: Group<'a>, optimizer: Option<Group<'a>> },
 }
 
+/// In an optimizer, the one that it wraps.
+const INNER: &str = "inner_optimizer";
+
 /// A layer of the model that is read.
 pub(super) struct Layer<'a> {
     name: &'a str,
@@ -39,10 +42,17 @@ pub(super) fn classes(architecture: &Value) -> Result<Vec<(String, String)>, Str
 impl<'a> Layer<'a> {
     /// The layers with the weights that they have declared.
     pub fn of_layout(classes: &'a [(String, String)], infos: &'a [ParamInfo]) -> Vec<Self> {
-        let mut infos = infos.iter().peekable();
+        let mut weights: HashMap<&str, Vec<&ParamInfo>> =
+            classes.iter().map(|(name, _)| (&**name, Vec::new())).collect();
+        for info in infos {
+            // The name of a layer and that of a weight may have a / in them, too.
+            let mut fronts = info.name.rmatch_indices('/').map(|(at, _)| &info.name[..at]);
+            if let Some(layer) = fronts.find(|front| weights.contains_key(front)) {
+                weights.entry(layer).or_default().push(info);
+            }
+        }
         let layer = |(name, class): &'a (String, String)| {
-            let own = |info: &&ParamInfo| info.name.rsplit_once('/').is_some_and(|(layer, _)| layer == name);
-            let weights = std::iter::from_fn(|| infos.next_if(own)).collect();
+            let weights = weights.remove(&**name).unwrap_or_default();
             Layer { name, class, weights }
         };
         classes.iter().map(layer).collect()
@@ -129,7 +139,12 @@ impl<'a> Variables<'a> {
     /// All variables of the optimizer; none where the file has none.
     pub fn of_optimizer(&self) -> Result<Vec<Dataset<'a>>, String> {
         match self {
-            Variables::ByClass(root) if root.has("optimizer") => numbered(&root.group("optimizer")?),
+            Variables::ByClass(root) if root.has("optimizer") => {
+                let optimizer = root.group("optimizer")?;
+                // That of a model in half precision scales the loss, and has another in it.
+                let inner = optimizer.has(INNER).then(|| optimizer.group(INNER)).transpose()?;
+                numbered(inner.as_ref().unwrap_or(&optimizer))
+            }
             Variables::ByName { optimizer: Some(optimizer), .. } => named(optimizer),
             _ => Ok(Vec::new()),
         }
@@ -181,5 +196,67 @@ impl Counter {
         let count = self.0.entry(base.clone()).or_default();
         *count += 1;
         if *count == 1 { base } else { format!("{base}_{}", *count - 1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Shape,
+        config::{Arguments, Registry},
+        formats::keras,
+        prelude::*,
+    };
+
+    /// A layer of a user's whose weights have names with a `/`.
+    #[derive(Clone, Debug)]
+    struct Own;
+
+    impl LayerConfig for Own {
+        type Built = BuiltOwn;
+
+        fn class_name(&self) -> &'static str {
+            "Own"
+        }
+
+        fn arguments(&mut self, _: &mut Arguments) {}
+
+        fn build(&self, cx: &mut Build) -> crate::Result<(BuiltOwn, Shape)> {
+            cx.weight("block/first/kernel", [2], Initializer::Ones)?;
+            cx.weight("block/bias", [3], Initializer::Zeros)?;
+            Ok((BuiltOwn, cx.input()))
+        }
+    }
+
+    #[derive(Debug)]
+    struct BuiltOwn;
+
+    impl crate::prelude::Layer for BuiltOwn {
+        type Work<T: Scalar> = ();
+
+        fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), _: View<T>, _: ViewMut<T>) {}
+
+        fn backward<T: Scalar>(&self, _: &mut Backward<T>, _: &mut (), _: Taped<T>, _: Option<ViewMut<T>>) {}
+    }
+
+    #[test]
+    fn names_of_weights_may_have_a_slash() {
+        let plan = Sequential::new([4]).add(Dense::new(2)).add(Own).add(Dense::new(2));
+        let model = plan.seed(1).build().unwrap();
+        let bytes = keras::bytes(&model).unwrap();
+        let again: Model = keras::parse(&bytes, &Registry::default().with(Own)).unwrap();
+        assert_eq!(again.params(), model.params());
+        assert_eq!(keras::weights(&again, &bytes).unwrap(), model.params());
+    }
+
+    #[test]
+    fn names_of_layers_may_have_a_slash() {
+        let plan = Sequential::new([4]).add(Dense::new(2).named("a")).add(Dense::new(3).named("a/b"));
+        let model = plan.build().unwrap();
+        let classes = ["a", "a/b"].map(|name| (name.to_owned(), "Dense".to_owned()));
+        let layers = super::Layer::of_layout(&classes, model.layout().infos());
+        let names = layers.iter().map(|layer| layer.weights.iter().map(|info| &*info.name).collect::<Vec<_>>());
+        assert_eq!(names.collect::<Vec<_>>(), [["a/kernel", "a/bias"], ["a/b/kernel", "a/b/bias"]]);
     }
 }
