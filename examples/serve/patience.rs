@@ -162,9 +162,12 @@ mod tests {
         let (ours, mut theirs) = duplex(1 << 10);
         let mut ours = Patience::new(ours, Duration::from_millis(100));
         let end = tokio::spawn(async move { ours.shutdown().await });
-        while theirs.write_u8(0).await.is_ok() {
-            sleep(Duration::from_millis(10)).await;
-        }
+        let trickle = async {
+            while theirs.write_u8(0).await.is_ok() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(patient / 2, trickle).await.unwrap();
         timeout(patient, end).await.unwrap().unwrap().unwrap();
 
         // nor one who sends nothing.

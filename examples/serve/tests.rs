@@ -255,7 +255,7 @@ fn who_never_leaves_is_told_to() {
 #[test]
 fn who_waits_for_a_slot_when_it_stops_is_answered() {
     let server = start(Limits { connections: 1, ..limits() });
-    let mut all: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    let mut all: Vec<_> = (0..10).map(|_| server.connect()).collect();
     let body = "{\"instances\": [[1, 2, 3, 4]]}";
     let request = format!("POST /predict HTTP/1.1\r\nhost: here\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     all.iter_mut().for_each(|stream| stream.write_all(request.as_bytes()).unwrap());
