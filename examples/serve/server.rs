@@ -38,7 +38,7 @@ pub const LINGER: Duration = Duration::from_millis(500);
 /// The bytes of a request's header.
 const HEADER: usize = 16 << 10;
 
-/// What each has a time of its own, the [patience](crate::Limits): header, body, decoding, model, answer, and the end of the connection.
+/// How many phases of a connection have the [patience](crate::Limits::patience) each: header, body, decoding, model, answer, end.
 const PHASES: u32 = 6;
 
 /// How many connections are taken at the stop that wait for it in the operating system, which keeps as many.
