@@ -384,7 +384,7 @@ async fn a_batch_is_never_larger_than_it_may_be() {
     for job in jobs {
         job.await.unwrap().unwrap();
     }
-    assert_eq!(batches.iter().take(3).collect::<Vec<_>>(), [2, 3, 3]);
+    assert_eq!(batches.try_iter().collect::<Vec<_>>(), [2, 3, 3]);
 }
 
 #[tokio::test]
