@@ -35,6 +35,31 @@ enum Store {
 }
 
 impl Labels {
+    /// The classes that outputs of a model, `[n, classes]`, tell, as [`predict_classes`](crate::Model::predict_classes) gives them: the
+    /// index of the largest output of each sample, or, for a single output, whether it is above 0.5. For those who need both
+    /// outputs and classes.
+    ///
+    /// ```
+    /// use cornu::{Labels, Tensor};
+    ///
+    /// assert_eq!(Labels::of_outputs(&Tensor::from([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]))?, Labels::from(vec![1u8, 0]));
+    /// assert_eq!(Labels::of_outputs(&Tensor::from([[0.6], [0.5]]))?, Labels::from(vec![1u8, 0]));
+    /// # Ok::<(), cornu::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the outputs have another rank than 2, or there are none.
+    pub fn of_outputs<T: Scalar>(outputs: &Tensor<T>) -> Result<Labels> {
+        match outputs.shape().dims() {
+            [_, 1] => Ok(outputs.data().iter().map(|&p| u8::from(p > T::of(0.5))).collect::<Vec<_>>().into()),
+            [_, _] => outputs.argmax(1),
+            _ => {
+                let help = "a model for classes ends in a Dense layer with a unit for each class";
+                Err(Error::shape("Labels::of_outputs", "outputs of shape (n, classes)", outputs.shape(), help))
+            }
+        }
+    }
+
     /// The number of samples.
     pub fn len(&self) -> usize {
         match &self.0 {
@@ -304,6 +329,19 @@ mod tests {
             "Labels::one_hot: expected labels below 2, the number of classes, got 2 at index 0"
         );
         assert!(Labels::from(Vec::<u8>::new()).one_hot::<f32>(0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn outputs_tell_classes() {
+        let classes = |outputs: Tensor| Labels::of_outputs(&outputs).map_err(|error| error.to_string());
+        assert_eq!(classes(Tensor::from([[1.0, 3.0, 3.0], [-1.0, -2.0, -3.0]])), Ok(Labels::from(vec![1u8, 0])));
+        assert_eq!(classes(Tensor::from([[0.5], [0.500_001], [-9.0]])), Ok(Labels::from(vec![0u8, 1, 0])));
+        let error = classes(Tensor::zeros([2, 3, 4])).unwrap_err();
+        assert!(
+            error.starts_with("Labels::of_outputs: expected outputs of shape (n, classes), got (2, 3, 4)"),
+            "{error}"
+        );
+        assert!(classes(Tensor::zeros([2, 0])).is_err());
     }
 
     #[test]

@@ -129,6 +129,25 @@ try {
   check(best(await settled(desktop)) === 1, "the keyboard draws a 1");
   await shot(desktop, "desktop-keyboard");
 
+  // More points than a call may have arguments.
+  await desktop.keyboard.press("Escape");
+  await desktop.evaluate(() => {
+    strokes = [Array.from({ length: 200_000 }, (_, i) => [SIDE / 2, SIDE * (.2 + .6 * i / 200_000)])];
+    draw();
+    return ask();
+  });
+  check(best(await settled(desktop)) === 1, "a stroke of 200,000 points is read");
+
+  // An answer that is none is an error, and the next stroke asks again.
+  const astray = await (await browser.newContext()).newPage();
+  await astray.goto(url);
+  await astray.route("**/predict", route => route.fulfill({ json: {} }), { times: 1 });
+  const error = astray.waitForEvent("pageerror");
+  await mouse(astray, [[[.5, .2], [.5, .2]]]);
+  await error;
+  await mouse(astray, DIGITS[1]);
+  check(best(await settled(astray)) === 1, "an answer that is none does not end the asking");
+
   // For the README: a 4, or a 9?
   const page = await open(browser, { viewport: { width: 880, height: 640 } });
   await mouse(page, [[...arc(.47, .36, .15, .15, -90, -340), [.62, .4]], [[.63, .24], [.6, .84]]]);

@@ -1,4 +1,4 @@
-"""Stops examples/serve under load, and counts: each request that was sent is answered.
+"""Stops examples/serve under load, and counts: each request that was sent is answered, though nobody reads what the server tells.
 
     python stop.py PROGRAM [ARGUMENTS]        such as target/release/examples/serve model.safetensors
 
@@ -8,6 +8,7 @@ Needs Python alone.
 import asyncio
 import collections
 import json
+import os
 import random
 import signal
 import sys
@@ -46,9 +47,14 @@ async def client(address, counts, rng):
 async def main():
     lost = 0
     for sitting in range(5):
-        server = await asyncio.create_subprocess_exec(*sys.argv[1:], "--address", "127.0.0.1:0", stdout=asyncio.subprocess.PIPE)
-        while not (line := (await server.stdout.readline()).decode()).startswith("listening"):
-            assert line, "the server did not start"
+        reading, writing = os.pipe()
+        command = [*sys.argv[1:], "--address", "127.0.0.1:0"]
+        server = await asyncio.create_subprocess_exec(*command, stdout=writing, stderr=writing)
+        os.close(writing)
+        with open(reading) as lines:
+            while not (line := next(lines, "")).startswith("listening"):
+                assert line, "the server did not start"
+                print(line, end="")
         host, port = line.split("//")[1].strip().split(":")
         counts = collections.Counter()
         clients = [client((host, int(port)), counts, random.Random(i)) for i in range(CLIENTS)]
@@ -58,6 +64,7 @@ async def main():
         code = await asyncio.wait_for(server.wait(), 30)
         await asyncio.gather(*clients)
         print(f"exit code {code};", ", ".join(f"{name}: {n}" for name, n in counts.items()))
+        assert code == 0, "it did not end as it should"
         lost += counts["sent"] - counts["answered 200"] - counts["answered 503"]
     print(f"{lost} lost")
     sys.exit(lost > 0)

@@ -56,13 +56,19 @@ impl Batcher {
 }
 
 fn work(queue: &mpsc::Receiver<Job>, largest: usize, predict: impl Fn(&Tensor) -> cornu::Result<Tensor>) {
-    while let Ok(first) = queue.recv() {
+    // What did not fit into the batch before.
+    let mut next = None;
+    while let Some(first) = next.take().or_else(|| queue.recv().ok()) {
         let (mut n, mut batch) = (samples(&first), vec![first]);
         while n < largest
             && let Ok(job) = queue.try_recv()
         {
             n += samples(&job);
-            batch.push(job);
+            if n > largest {
+                next = Some(job);
+            } else {
+                batch.push(job);
+            }
         }
         // Whoever was impatient has left.
         batch.retain(|job| !job.answer.is_closed());

@@ -23,7 +23,7 @@ pub fn parse(body: &[u8], shape: Shape, max: usize) -> Result<Tensor, String> {
 /// The answer for these outputs of a model.
 pub fn predictions(y: &Tensor) -> Result<String, String> {
     if let Some(value) = y.data().iter().find(|value| !value.is_finite()) {
-        return Err(format!("the model's answer has a {value}; look for such a number in its weights"));
+        return Err(format!("the model's answer has a {value}"));
     }
     let mut json = String::from("{\"predictions\":");
     write_nested(y.data(), y.shape().dims(), &mut json);
@@ -73,7 +73,8 @@ impl Reading {
 
     fn put<E: Error>(&mut self, value: f64) -> Result<(), E> {
         if !(value as f32).is_finite() {
-            return Err(E::custom(format!("expected a number that is finite in 32 bits, got {value:e}")));
+            let max = f32::MAX;
+            return Err(E::custom(format!("{value:e} is too large for a number of 32 bits, which is {max:e} at most")));
         }
         let depth = self.path.len() - 1;
         if *self.leaves.get_or_insert(depth) != depth {
@@ -193,7 +194,10 @@ impl<'de> Visitor<'de> for Instances<'_> {
             n += 1;
             if n > self.0.max {
                 self.0.path.clear();
-                return Err(A::Error::custom(format!("expected at most {} instances in a request", self.0.max)));
+                return Err(A::Error::custom(format!(
+                    "expected at most {} instances in a request, got more; send them in several",
+                    self.0.max
+                )));
             }
             self.0.path[0] = n;
         }
@@ -283,7 +287,10 @@ mod tests {
             ("[7]", format!("instances[0]: {shapes}, got ()")),
             ("[[1,2,3,\"4\"]]", "instances[0][3]: invalid type: string \"4\", expected a number or a list".to_owned()),
             ("[[1,2,3,null]]", "instances[0][3]: invalid type: null, expected a number".to_owned()),
-            ("[[1,2,3,1e39]]", "instances[0][3]: expected a number that is finite in 32 bits, got 1e39".to_owned()),
+            (
+                "[[1,2,3,1e39]]",
+                "instances[0][3]: 1e39 is too large for a number of 32 bits, which is 3.4028235e38".to_owned(),
+            ),
             ("[]", "\"instances\" is empty".to_owned()),
             ("3", "invalid type: integer `3`, expected a list of instances".to_owned()),
             ("[[1,2,3,4],[1,2,3,4],[1,2,3,4],[1,2,3,4]]", "expected at most 3 instances in a request".to_owned()),

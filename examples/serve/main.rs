@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It is meant to be read: `server` takes connections and stops gracefully, `routes` answers requests, `instances` reads JSON,
-//! `batcher` predicts for many requests at once, `patience` ends what is too slow.
+//! `batcher` predicts for many requests at once, `patience` ends what is too slow, and connections such that the last answer arrives.
 
 mod batcher;
 mod instances;
@@ -18,7 +18,15 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-use std::{error::Error, net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    fmt::Display,
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use clap::Parser;
 use cornu::prelude::*;
@@ -47,7 +55,7 @@ struct Limits {
     /// Samples that wait for the model or are in it; more are refused with status 503
     #[arg(long, default_value_t = 1024, value_parser = count())]
     queue: usize,
-    /// Samples that the model takes at a time, if as many wait
+    /// Samples that the model takes at a time, if as many wait, and that a request may bring
     #[arg(long, default_value_t = 64, value_parser = count())]
     batch: usize,
     /// Bytes of a body
@@ -56,9 +64,19 @@ struct Limits {
     /// Bytes of a PNG once it is decoded
     #[arg(long, default_value_t = 32 << 20, value_parser = count())]
     decoded: usize,
-    /// Seconds for the header of a request, for its body, for the model, and for the client to take the answer
+    /// Seconds for the header of a request, for its body, for decoding, for the model, and for the client to take the answer
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     patience: Duration,
+    /// Seconds after which a connection ends with its next answer, so that those who wait get their turn
+    #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    life: Duration,
+}
+
+impl Limits {
+    /// The samples of a request: no single one shall fill the queue.
+    fn instances(&self) -> usize {
+        self.batch.min(self.queue)
+    }
 }
 
 fn count() -> impl clap::builder::TypedValueParser<Value = usize> {
@@ -79,31 +97,39 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            tell(io::stderr(), format_args!("error: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
+/// Prints a line. When nobody reads it any more, the server goes on without.
+fn tell(mut out: impl Write, line: impl Display) {
+    let _ = writeln!(out, "{line}");
+}
+
 fn run(args: &Args) -> Result<(), Box<dyn Error>> {
+    let runtime = Runtime::new()?;
+    // First the address: that it is taken is said now and not after a training. Who connects meanwhile waits.
+    let listener = runtime.block_on(TcpListener::bind(args.address));
+    let listener = listener.map_err(|error| format!("--address {}: {error}", args.address))?;
     let model = match &args.model {
         Some(path) => cornu::load_model(path)?,
         None => trained()?,
     };
     let limits = args.limits.clone();
-    Runtime::new()?.block_on(async {
-        let listener = TcpListener::bind(args.address).await.map_err(|error| format!("{}: {error}", args.address))?;
-        println!("listening on http://{}", listener.local_addr()?);
+    runtime.block_on(async {
         let stop = server::stop_signal()?;
+        tell(io::stdout(), format_args!("listening on http://{}", listener.local_addr()?));
         server::serve(listener, App::new(model, limits), stop).await;
-        println!("stopped");
+        tell(io::stdout(), "stopped");
         Ok(())
     })
 }
 
 /// The network of Keras's MNIST example, after one epoch.
 fn trained() -> cornu::Result<Model> {
-    println!("no model is given; training one on MNIST for an epoch");
+    tell(io::stdout(), "no model is given; training one on MNIST for an epoch");
     let (train, test) = datasets::mnist::load()?;
     let mut model = Sequential::new([28, 28, 1])
         .add(Conv2D::new(32, (3, 3)).activation(Activation::Relu))
@@ -114,6 +140,7 @@ fn trained() -> cornu::Result<Model> {
         .add(Dense::new(10).activation(Activation::Softmax))
         .compile(Adam::default(), SparseCategoricalCrossentropy::default(), [Metric::Accuracy])?;
     model.fit(&train.images.scaled(1.0 / 255.0), &train.labels, Fit::new().batch_size(64))?;
-    println!("test: {}", model.evaluate(&test.images.scaled(1.0 / 255.0), &test.labels)?);
+    let score = model.evaluate(&test.images.scaled(1.0 / 255.0), &test.labels)?;
+    tell(io::stdout(), format_args!("test: {score}"));
     Ok(model)
 }

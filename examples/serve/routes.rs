@@ -13,10 +13,9 @@ use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
     http::{
-        HeaderValue, Method, StatusCode, Uri,
-        header::{CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+        Method, StatusCode, Uri,
+        header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
     },
-    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -40,6 +39,8 @@ pub struct App {
     batcher: Batcher,
     input: Shape,
     output: Shape,
+    /// Whether all weights are numbers; then it is what comes that makes an answer NaN or infinite.
+    finite: bool,
     /// How the model takes images, if it does.
     images: cornu::Result<ImageInput>,
     /// A PNG takes far more memory and time than its bytes tell, so few are decoded at a time.
@@ -53,9 +54,10 @@ impl App {
     pub fn new(model: Model, limits: Limits) -> Arc<Self> {
         let (input, output) = (model.input_shape(), model.output_shape());
         let images = model.image_input().map(|images| images.max_bytes(limits.decoded as u64));
+        let finite = model.params().iter().all(|weight| weight.is_finite());
         let batcher = Batcher::new(&limits, move |x| model.predict(x));
         let (decoders, stopping) = (Arc::new(Semaphore::new(2)), AtomicBool::new(false));
-        Arc::new(App { batcher, input, output, images, decoders, limits, stopping })
+        Arc::new(App { batcher, input, output, finite, images, decoders, limits, stopping })
     }
 
     pub fn router(self: &Arc<Self>) -> Router {
@@ -65,7 +67,6 @@ impl App {
             .route("/predict", post(predict))
             .fallback(not_found)
             .method_not_allowed_fallback(wrong_method)
-            .layer(middleware::map_response_with_state(self.clone(), end_connection))
             .with_state(self.clone())
     }
 
@@ -138,7 +139,7 @@ async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Respon
         None => {
             let body = app.body(&parts.headers, body).await?;
             let bad_request = |message| Failure::new(StatusCode::BAD_REQUEST, message);
-            parse(&body, app.input, app.limits.queue).map_err(bad_request)?
+            parse(&body, app.input, app.limits.instances()).map_err(bad_request)?
         }
         Some("png") => {
             let body = app.body(&parts.headers, body).await?;
@@ -150,16 +151,25 @@ async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Respon
         }
     };
     let failed = |message| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, message);
+    let n = samples.shape().dims()[0];
     let answers = app.batcher.predict(samples);
     let answers = app.in_time(StatusCode::SERVICE_UNAVAILABLE, "the model", answers).await?;
     let answers = answers.map_err(|refusal| match refusal {
         Refusal::Full => {
-            let message = format!("{} samples wait for the model, as many as may; try again", app.limits.queue);
+            let most = app.limits.queue;
+            let message =
+                format!("at most {most} samples wait for the model, and there is no room for {n} more; try again");
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, message)
         }
         Refusal::Failed(message) => failed(format!("the model failed: {message}")),
     })?;
-    Ok(answer(StatusCode::OK, predictions(&answers).map_err(failed)?))
+    let json = predictions(&answers).map_err(|message| match app.finite {
+        true => {
+            Failure::new(StatusCode::BAD_REQUEST, format!("{message}: the instance's numbers are too large for it"))
+        }
+        false => failed(format!("{message}, and so have its weights")),
+    })?;
+    Ok(answer(StatusCode::OK, json))
 }
 
 async fn not_found(uri: Uri) -> Failure {
@@ -170,13 +180,6 @@ async fn not_found(uri: Uri) -> Failure {
 async fn wrong_method(method: Method, uri: Uri) -> Failure {
     let expected = if uri.path() == "/predict" { "POST" } else { "GET" };
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} expects {expected}, got {method}", uri.path()))
-}
-
-async fn end_connection(State(app): State<Arc<App>>, mut response: Response) -> Response {
-    if app.stopping.load(Ordering::SeqCst) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 fn answer(status: StatusCode, json: String) -> Response {

@@ -1,14 +1,21 @@
 //! [`serve`]: takes connections, and stops without losing a request.
 
 use std::{
+    convert::Infallible,
     future::Future,
     io,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{
+    Router,
+    http::{HeaderValue, header::CONNECTION},
+};
+use hyper::{
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -19,10 +26,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use crate::{App, patience::Patience};
+use crate::{App, patience::Patience, tell};
 
 /// How long connections that are open when the server is told to stop may send another request, which is answered and is their
 /// last. A client that has just sent one, and does not know yet, gets its answer.
@@ -31,19 +38,25 @@ pub const LINGER: Duration = Duration::from_millis(500);
 /// The bytes of a request's header.
 const HEADER: usize = 16 << 10;
 
+/// How many phases of a connection have the [patience](crate::Limits::patience) each: header, body, decoding, model, answer, end.
+const PHASES: u32 = 6;
+
+/// How many connections are taken at the stop that wait for it in the operating system, which keeps as many.
+const WAITING: usize = 1024;
+
 /// Serves until `stop` is there and all that was asked is answered.
 pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Output = ()>) {
     let server = Server {
         router: app.router(),
         slots: Arc::new(Semaphore::new(app.limits.connections)),
         connections: GracefulShutdown::new(),
-        patience: app.limits.patience,
+        app,
     };
     tokio::select! {
         () = server.accept(&listener) => {}
         () = stop => {}
     }
-    app.stopping.store(true, Ordering::SeqCst);
+    server.app.stopping.store(true, Ordering::SeqCst);
     server.accept_last(listener);
     let all_ended = async {
         while server.connections.count() > 0 {
@@ -51,8 +64,8 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
         }
     };
     let _ = timeout(LINGER, all_ended).await;
-    // Those that are idle end now, the others with their answer: header, body, model, and the answer's way.
-    let _ = timeout(4 * server.patience, server.connections.shutdown()).await;
+    // Those that are idle end now, the others with their answer.
+    let _ = timeout(PHASES * server.app.limits.patience, server.connections.shutdown()).await;
 }
 
 struct Server {
@@ -60,7 +73,7 @@ struct Server {
     /// A permit for each connection that may be open.
     slots: Arc<Semaphore>,
     connections: GracefulShutdown,
-    patience: Duration,
+    app: Arc<App>,
 }
 
 impl Server {
@@ -71,7 +84,7 @@ impl Server {
                 Ok((stream, _)) => self.spawn(stream, Some(slot)),
                 // The client has gone, or there are too many files open; that passes.
                 Err(error) => {
-                    eprintln!("accept: {error}");
+                    tell(io::stderr(), format_args!("accept: {error}"));
                     sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -81,9 +94,12 @@ impl Server {
     /// Takes all that have connected already, whether there are slots for them or not, and closes the door.
     fn accept_last(&self, listener: TcpListener) {
         let Ok(listener) = listener.into_std() else { return };
-        while let Ok((stream, _)) = listener.accept() {
-            if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                self.spawn(stream, None);
+        for _ in 0..WAITING {
+            match listener.accept().and_then(|(stream, _)| stream.set_nonblocking(true).map(|()| stream)) {
+                Ok(stream) => TcpStream::from_std(stream).map_or((), |stream| self.spawn(stream, None)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // This client has gone, the next may be there.
+                Err(_) => {}
             }
         }
     }
@@ -92,12 +108,26 @@ impl Server {
     fn spawn(&self, stream: TcpStream, slot: Option<OwnedSemaphorePermit>) {
         // Answers are short, and written at once.
         let _ = stream.set_nodelay(true);
-        let stream = TokioIo::new(Patience::new(stream, self.patience));
+        let patience = self.app.limits.patience;
+        let stream = TokioIo::new(Patience::new(stream, patience));
+        let (app, begin) = (self.app.clone(), Instant::now());
+        let router = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(move |request| {
+            let (app, answer) = (app.clone(), router.call(request));
+            async move {
+                let mut answer = answer.await?;
+                // So told, no client sends another request, which would be lost.
+                if app.stopping.load(Ordering::SeqCst) || begin.elapsed() >= app.limits.life {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.patience)
+            .header_read_timeout(patience)
             .max_buf_size(HEADER)
-            .serve_connection(stream, TowerToHyperService::new(self.router.clone()));
+            .serve_connection(stream, service);
         let connection = self.connections.watch(connection);
         tokio::spawn(async move {
             // What a client does wrong on a connection ends that connection, and is nobody else's business.
@@ -112,7 +142,7 @@ pub fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut signals = Signals::new()?;
     Ok(async move {
         signals.next().await;
-        eprintln!("stopping; another signal ends it at once");
+        tell(io::stderr(), "stopping; another signal ends it at once");
         tokio::spawn(async move {
             signals.next().await;
             std::process::exit(130);

@@ -1,7 +1,7 @@
 //! The server as its clients see it.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind::WouldBlock, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     sync::mpsc,
     thread,
@@ -13,13 +13,14 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot};
 
 use crate::{
-    App, Limits,
+    App, Args, Limits,
     batcher::{Batcher, Refusal},
-    server,
+    run, server, tell,
 };
 
 fn limits() -> Limits {
-    Limits { connections: 8, queue: 16, batch: 4, bytes: 1 << 16, decoded: 1 << 16, patience: Duration::from_secs(5) }
+    let (patience, life) = (Duration::from_secs(5), Duration::from_secs(60));
+    Limits { connections: 8, queue: 16, batch: 4, bytes: 1 << 16, decoded: 1 << 16, patience, life }
 }
 
 /// 2 x 2 gray pixels from 0 to 1; the answers are their sum and ten times it.
@@ -40,12 +41,16 @@ struct Server {
 }
 
 fn start(limits: Limits) -> Server {
+    start_with(model(), limits)
+}
+
+fn start_with(model: Model, limits: Limits) -> Server {
     let runtime = Runtime::new().unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopping) = oneshot::channel();
     let (end, stopped) = oneshot::channel();
-    let app = runtime.block_on(async { App::new(model(), limits) });
+    let app = runtime.block_on(async { App::new(model, limits) });
     runtime.spawn(async move {
         let stop = async { stopping.await.unwrap() };
         server::serve(listener, app, stop).await;
@@ -66,8 +71,7 @@ impl Server {
         let mut stream = self.connect();
         let head = format!("{head}\r\nhost: here\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
         stream.write_all(head.as_bytes()).unwrap();
-        // The server may refuse a body before it has read it.
-        let _ = stream.write_all(body);
+        stream.write_all(body).unwrap();
         answer(&mut stream)
     }
 
@@ -83,6 +87,8 @@ impl Server {
         assert_eq!(self.predict("{\"instances\": [[1, 2, 3, 4]]}"), (200, json!({ "predictions": [[10.0, 100.0]] })));
     }
 }
+
+const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nhost: here\r\n\r\n";
 
 /// Reads one answer; its body is JSON or nothing.
 fn answer(stream: &mut impl Read) -> (u16, Value) {
@@ -149,8 +155,15 @@ fn bad_requests_are_told_why() {
     refused(server.ask("POST /health HTTP/1.1", b""), 405, "/health expects GET, got POST");
     refused(server.ask("GET /metrics HTTP/1.1", b""), 404, "there is no /metrics");
     refused(server.predict(&" ".repeat(70_000)), 413, "the body is larger than 65536 bytes");
-    let instances = vec!["[1,2,3,4]"; 17].join(",");
-    refused(server.predict(&format!("{{\"instances\": [{instances}]}}")), 400, "at most 16 instances");
+    let instances = |n| format!("{{\"instances\": [{}]}}", vec!["[1,2,3,4]"; n].join(","));
+    refused(server.predict(&instances(5)), 400, "at most 4 instances in a request");
+    assert_eq!(server.predict(&instances(4)).0, 200);
+    refused(server.predict("{\"instances\": [[1e39, 0, 0, 0]]}"), 400, "1e39 is too large for a number of 32 bits");
+    refused(
+        server.predict("{\"instances\": [[1e38, 0, 0, 0]]}"),
+        400,
+        "has a inf: the instance's numbers are too large",
+    );
     server.works();
 }
 
@@ -166,6 +179,25 @@ fn a_body_without_an_announced_length_is_bounded_too() {
     server.works();
 }
 
+/// The socket of a connection that is closed with bytes unread takes the answer from the client.
+#[test]
+fn a_refused_body_is_read_so_that_the_answer_arrives() {
+    let server = start(limits());
+    let body = vec![b' '; 12 << 20];
+    refused(server.ask("POST /predict HTTP/1.1", &body), 413, "larger than 65536 bytes");
+    refused(server.ask("POST /metrics HTTP/1.1", &body), 404, "there is no /metrics");
+    refused(server.ask("POST /predict HTTP/1.1\r\ncontent-type: image/gif", &body), 415, "got image/gif");
+    server.works();
+}
+
+#[test]
+fn a_model_whose_weights_are_broken_is_at_fault() {
+    let mut broken = model();
+    broken.set_weights(&[Tensor::full([4, 2], f32::NAN), Tensor::zeros([2])]).unwrap();
+    let server = start_with(broken, limits());
+    refused(server.predict("{\"instances\": [[1, 2, 3, 4]]}"), 500, "has a NaN, and so have its weights");
+}
+
 #[test]
 fn who_is_slow_is_left() {
     let server = start(Limits { patience: Duration::from_millis(200), ..limits() });
@@ -173,11 +205,13 @@ fn who_is_slow_is_left() {
     header.write_all(b"POST /predict HTTP/1.1\r\nhost").unwrap();
     let mut body = server.connect();
     body.write_all(b"POST /predict HTTP/1.1\r\nhost: here\r\ncontent-length: 9\r\n\r\n{").unwrap();
-    let mut idle = server.connect();
+    let (mut idle, mut idle_again) = (server.connect(), server.connect());
+    idle_again.write_all(HEALTH).unwrap();
+    assert_eq!(answer(&mut idle_again).0, 200);
     refused(answer(&mut body), 408, "the body of the request took longer than 0.2 s");
     // Closed, whether with an answer of hyper's or without.
-    for stream in [&mut header, &mut idle] {
-        let _ = stream.read_to_end(&mut Vec::new());
+    for stream in [&mut header, &mut idle, &mut idle_again] {
+        assert_ne!(stream.read_to_end(&mut Vec::new()).map_err(|error| error.kind()), Err(WouldBlock));
     }
     server.works();
 }
@@ -188,12 +222,47 @@ fn connections_beyond_the_limit_wait() {
     let first = server.connect();
     thread::sleep(Duration::from_millis(100));
     let mut second = server.connect();
-    second.write_all(b"GET /health HTTP/1.1\r\nhost: here\r\n\r\n").unwrap();
+    second.write_all(HEALTH).unwrap();
     second.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     assert!(second.read(&mut [0]).is_err(), "there is no answer yet");
     first.shutdown(Shutdown::Both).unwrap();
     second.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert_eq!(answer(&mut second).0, 200);
+}
+
+#[test]
+fn who_never_leaves_is_told_to() {
+    let server = start(Limits { connections: 1, life: Duration::from_millis(300), ..limits() });
+    let (mut first, mut second) = (server.connect(), server.connect());
+    second.write_all(HEALTH).unwrap();
+    let start = Instant::now();
+    let mut buffer = [0; 1024];
+    while start.elapsed() < Duration::from_secs(10) {
+        first.write_all(HEALTH).unwrap();
+        // Each request is answered, also the last.
+        let n = first.read(&mut buffer).unwrap();
+        assert!(buffer[..n].starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&buffer[..n]));
+        if buffer[..n].windows(17).any(|bytes| bytes == b"connection: close") {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(start.elapsed() >= Duration::from_millis(300));
+    assert_eq!(first.read(&mut buffer).unwrap(), 0);
+    assert_eq!(answer(&mut second).0, 200);
+}
+
+#[test]
+fn who_waits_for_a_slot_when_it_stops_is_answered() {
+    let server = start(Limits { connections: 1, ..limits() });
+    let mut all: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    let body = "{\"instances\": [[1, 2, 3, 4]]}";
+    let request = format!("POST /predict HTTP/1.1\r\nhost: here\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    all.iter_mut().for_each(|stream| stream.write_all(request.as_bytes()).unwrap());
+    assert_eq!(answer(&mut all[0]).0, 200);
+    server.stop.send(()).unwrap();
+    all[1..].iter_mut().for_each(|stream| assert_eq!(answer(stream).0, 200));
+    server.runtime.block_on(server.stopped).unwrap();
 }
 
 #[test]
@@ -219,6 +288,29 @@ fn a_stop_answers_what_was_asked() {
     let stopping = Instant::now();
     server.runtime.block_on(server.stopped).unwrap();
     assert!(stopping.elapsed() < Duration::from_secs(4), "nobody is waited for");
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_before_the_model_is_read() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let error =
+        run(&Args { model: Some("none.safetensors".into()), address, limits: limits() }).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("--address {address}: ")), "{error}");
+}
+
+#[test]
+fn nobody_has_to_read_what_it_tells() {
+    struct Closed;
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    tell(Closed, "it stops");
 }
 
 /// A batcher whose model says which batches it takes, and waits for a word before each answer.
@@ -271,6 +363,28 @@ async fn what_waits_is_one_batch_and_what_is_too_much_is_refused() {
     // All room is free again.
     go.send(()).unwrap();
     assert!(batcher.predict(Tensor::zeros([6, 1])).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_batch_is_never_larger_than_it_may_be() {
+    let (batcher, batches, go) = watched(&Limits { batch: 3, ..limits() });
+    let batcher = std::sync::Arc::new(batcher);
+    let ask = |n| {
+        let batcher = batcher.clone();
+        tokio::spawn(async move { batcher.predict(Tensor::zeros([n, 1])).await })
+    };
+    let mut jobs = vec![ask(1)];
+    tokio::task::yield_now().await;
+    assert_eq!(batches.recv().unwrap(), 1);
+    jobs.extend([2, 2, 1, 3].map(ask));
+    tokio::task::yield_now().await;
+    for _ in 0..4 {
+        go.send(()).unwrap();
+    }
+    for job in jobs {
+        job.await.unwrap().unwrap();
+    }
+    assert_eq!(batches.try_iter().collect::<Vec<_>>(), [2, 3, 3]);
 }
 
 #[tokio::test]

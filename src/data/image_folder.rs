@@ -9,7 +9,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{Batch, ColorMode, Dataset, ImageInput, order::Order};
-use crate::{Error, Labels, Result, Scalar, Tensor};
+use crate::{Error, Labels, Result, Scalar};
 
 /// The images of a folder that has a sub-folder for each class, `keras.utils.image_dataset_from_directory`.
 ///
@@ -24,7 +24,7 @@ use crate::{Error, Labels, Result, Scalar, Tensor};
 /// kept, and what is shrunk is not smoothed.
 ///
 /// Read are the files that end in `.png`, `.jpg`, `.jpeg`, `.pbm`, `.pgm`, `.ppm` or `.pnm`, also those in folders below that of a
-/// class; all others and what begins with a dot is passed over. An image that is larger than 256 MiB is an error.
+/// class; all others, what begins with a dot and what is no file, such as a pipe, is passed over. An image that is larger than 256 MiB is an error.
 ///
 /// ```
 /// use cornu::prelude::*;
@@ -172,22 +172,15 @@ impl ImageFolder {
     }
 
     fn batch<T: Scalar>(&self, indices: &[usize]) -> Result<Batch<T>> {
-        let (shape, n) = (self.input.shape(), indices.len());
         let place = || format!("ImageFolder: image_size {:?}", self.input.size);
-        if shape.size() == 0 {
-            return Err(Error::argument(place(), "expected at least 1 by 1"));
-        }
-        let (mut x, len) = (Vec::new(), shape.batch(n).size());
-        if x.try_reserve_exact(len).is_err() {
-            return Err(Error::argument(place(), format!("there is no memory for a batch of {n} such images")));
-        }
-        x.resize(len, T::zero());
+        let mut x = self.input.blank(indices.len()).map_err(|message| Error::argument(place(), message))?;
+        let sample = x.shape().sample().size();
         let read = |(image, &i): (&mut [T], &usize)| self.input.read_into(&self.files[i].path, image);
         // Not collected into a result at once, so that the first error is the first of the batch.
-        let results: Vec<Result<()>> = x.par_chunks_mut(shape.size()).zip(indices).map(read).collect();
+        let results: Vec<Result<()>> = x.data_mut().par_chunks_mut(sample).zip(indices).map(read).collect();
         results.into_iter().collect::<Result<()>>()?;
         let y: Vec<u32> = indices.iter().map(|&i| self.files[i].class).collect();
-        Ok(Batch::new(Tensor::new(shape.batch(n), x)?, Labels::from(y)))
+        Ok(Batch::new(x, Labels::from(y)))
     }
 }
 
@@ -234,7 +227,10 @@ fn add_images(folder: &Path, class: u32, files: &mut Vec<ImageFile>) -> Result<(
                 add_images(&path, class, files)?;
             }
         } else if path.extension().is_some_and(|name| EXTENSIONS.iter().any(|image| name.eq_ignore_ascii_case(image))) {
-            files.push(ImageFile { path, class });
+            // A link to a file is one; a pipe would be waited for without end.
+            if fs::metadata(&path).map_err(|error| Error::io(&path, error))?.is_file() {
+                files.push(ImageFile { path, class });
+            }
         }
     }
     Ok(())
@@ -249,8 +245,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        Tensor,
         data::{OwnedInput, OwnedTargets, image_input::MAX_BYTES},
+        prelude::*,
     };
 
     /// A folder of these files.
@@ -376,6 +372,36 @@ mod tests {
         assert!(message(folder.path()).starts_with(&format!("{name}: there is no sub-folder")));
         fs::create_dir(folder.path().join("a")).unwrap();
         assert!(message(folder.path()).starts_with(&format!("{name}: there is no image in the 1 sub-folders")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_files_and_links_to_them_are_read() {
+        let (folder, _) = ten();
+        let odd = folder.path().join("odd");
+        let _socket = std::os::unix::net::UnixListener::bind(odd.join("socket.png")).unwrap();
+        std::os::unix::fs::symlink("9.png", odd.join("link.png")).unwrap();
+        let images = ImageFolder::new(&folder).unwrap().color_mode(ColorMode::Grayscale).image_size((1, 1));
+        let last = pixels(&images.shuffle(false), 0).split_off(9);
+        assert_eq!(last, [9.0, 9.0], "9.png and the link to it");
+        std::os::unix::fs::symlink("nowhere.png", odd.join("broken.png")).unwrap();
+        let error = ImageFolder::new(&folder).unwrap_err();
+        assert!(matches!(&error, Error::Io { path, .. } if path.ends_with("odd/broken.png")), "{error}");
+    }
+
+    /// A model of images without a channel has no place for three.
+    #[test]
+    fn a_channel_is_left_out_only_where_there_is_one() {
+        let (_folder, images) = ten();
+        let plan = Sequential::new([2, 2]).add(Flatten::new()).add(Dense::new(2));
+        let model = plan.compile(SGD::default(), SparseCategoricalCrossentropy::default(), []).unwrap();
+        let images = images.image_input(model.image_input().unwrap());
+        assert_eq!(batch(&images).unwrap().0.shape(), [10, 2, 2].into());
+        assert!(model.evaluate_dataset(&images).is_ok());
+        let images = images.color_mode(ColorMode::Rgb);
+        assert_eq!(batch(&images).unwrap().0.shape(), [10, 2, 2, 3].into());
+        let error = model.evaluate_dataset(&images).unwrap_err().to_string();
+        assert!(error.contains("expected shape (n, 2, 2), got (10, 2, 2, 3)"), "{error}");
     }
 
     #[test]

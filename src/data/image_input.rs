@@ -81,16 +81,18 @@ impl ImageInput {
         self
     }
 
-    /// The shape of a sample: `(h, w, c)`, or `(h, w)` for a model that takes images without a channel.
+    /// The shape of a sample: `(h, w, c)`, or `(h, w)` for a model that takes gray images without a channel.
     pub fn shape(&self) -> Shape {
         let ((h, w), c) = (self.size, self.color_mode.channels());
-        if self.channel_axis { [h, w, c].into() } else { [h, w].into() }
+        // Only a single channel can be left out.
+        if self.channel_axis || c > 1 { [h, w, c].into() } else { [h, w].into() }
     }
 
     /// The image in a file, as a batch of one sample.
     ///
     /// # Errors
-    /// When the file cannot be read, is larger than the [bound](ImageInput::max_bytes), or is no whole image; when the size is 0.
+    /// When the file cannot be read, is larger than the [bound](ImageInput::max_bytes), or is no whole image; when the size is 0, or
+    /// larger than the memory.
     pub fn read<T: Scalar>(&self, path: impl AsRef<Path>) -> Result<Tensor<T>> {
         let mut sample = self.sample()?;
         self.read_into(path.as_ref(), sample.data_mut())?;
@@ -129,11 +131,20 @@ impl ImageInput {
     }
 
     fn sample<T: Scalar>(&self) -> Result<Tensor<T>> {
-        let shape = self.shape();
-        match shape.size() {
-            0 => Err(Error::argument(format!("ImageInput: size {:?}", self.size), "expected at least 1 by 1")),
-            _ => Ok(Tensor::zeros(shape.batch(1))),
+        self.blank(1).map_err(|message| Error::argument(format!("ImageInput: size {:?}", self.size), message))
+    }
+
+    /// A batch of `n` samples to read images into.
+    pub(super) fn blank<T: Scalar>(&self, n: usize) -> Result<Tensor<T>, String> {
+        let shape = self.shape().batch(n);
+        if self.shape().size() == 0 {
+            return Err("expected at least 1 by 1".to_owned());
         }
+        let mut values = Vec::new();
+        let no_memory = |_| format!("there is no memory for a batch of {n} such images");
+        values.try_reserve_exact(shape.size()).map_err(no_memory)?;
+        values.resize(shape.size(), T::zero());
+        Ok(Tensor::new(shape, values).expect("a number for each place"))
     }
 
     /// Reads an image of any size into a sample.
@@ -298,5 +309,11 @@ mod tests {
         }
         let error = ImageInput::new((0, 1), ColorMode::Rgb).decode::<f32>(b"").unwrap_err().to_string();
         assert_eq!(error, "ImageInput: size (0, 1): expected at least 1 by 1");
+        for side in [1 << 28, 1 << 40] {
+            let error = ImageInput::new((side, side), ColorMode::Rgb).decode::<f32>(b"P5 1 1 255\n\x00").unwrap_err();
+            let expected =
+                format!("ImageInput: size ({side}, {side}): there is no memory for a batch of 1 such images");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 }

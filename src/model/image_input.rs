@@ -25,7 +25,7 @@ impl<T: Scalar> Model<T> {
         let input = ImageInput::of_shape(shape).ok_or_else(|| {
             let expected =
                 "a model of images, whose input is (height, width), (height, width, 1) or (height, width, 3)";
-            Error::shape("image_input", expected, shape, "predict takes a tensor of any shape")
+            Error::shape("image_input", expected, shape, "Model::predict takes a tensor of any shape")
         })?;
         let mut first = self.layers().take_while(|layer| layer.weight_infos().is_empty());
         let rescaled = first.any(|layer| layer.class_name() == "Rescaling");

@@ -297,13 +297,13 @@ impl<T: Scalar> Model<T> {
     }
 
     /// The class of each sample: the index of the largest of the model's outputs, or, for a single output, whether it is
-    /// above 0.5.
+    /// above 0.5. [`Labels::of_outputs`] is the same for outputs that are there already.
     ///
     /// # Errors
     /// As [`predict`](Model::predict), and when the output of a sample is not a vector.
     pub fn predict_classes<'a>(&self, x: impl Into<Input<'a, T>>) -> Result<Labels> {
         self.classes("predict_classes")?;
-        Ok(classes_of(&self.predict(x)?))
+        Labels::of_outputs(&self.predict(x)?)
     }
 
     /// The number of classes of an output that is a vector.
@@ -333,15 +333,6 @@ fn check_classes(method: &'static str, output: Shape) -> Result<usize> {
         return Err(Error::shape(method, "a model whose output has rank 1", output, help));
     };
     Ok(classes)
-}
-
-/// The class of each row of answers.
-fn classes_of<T: Scalar>(answers: &Tensor<T>) -> Labels {
-    let class = |row: &[T]| match row {
-        [p] => u32::from(*p > T::of(0.5)),
-        _ => (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best }) as u32,
-    };
-    answers.data().chunks_exact(answers.shape().last()).map(class).collect::<Vec<u32>>().into()
 }
 
 impl<T: Scalar> Clone for Model<T> {

@@ -108,6 +108,16 @@ fn an_image_that_cannot_be_read_does_not_hinder_the_others() {
 }
 
 #[test]
+fn an_output_that_is_no_number_is_no_class() {
+    let folder = folder();
+    let mut model = light().build().unwrap();
+    model.set_weights(&[Tensor::full([4, 2], f32::NAN), Tensor::zeros([2])]).unwrap();
+    model.save(folder.path().join("broken.safetensors")).unwrap();
+    let error = fails(&folder, &["predict", "broken.safetensors", "images/0/gray.pgm"], 1);
+    assert!(error.starts_with("error: images/0/gray.pgm: an output of the model is NaN"), "{error}");
+}
+
+#[test]
 fn evaluate_takes_a_folder_of_classes() {
     let folder = folder();
     // Crossentropies: ln(1 + e^-(4 - 8 m)) for the mean m of an image of class 0, with a plus for class 1.
@@ -199,8 +209,22 @@ fn what_is_wrong_goes_to_stderr_with_a_code() {
         (&["summary", "noise.safetensors"], 1, "error: noise.safetensors: "),
         (&["summary"], 2, "required arguments were not provided"),
         (&["predict", "light.safetensors"], 2, "required arguments were not provided"),
+        (
+            &["evaluate", "light.safetensors", "MNIST"],
+            1,
+            "error: MNIST: expected a folder of images, a file .npz, or one of",
+        ),
+        (
+            &["evaluate", "light.safetensors", "noise.safetensors"],
+            1,
+            "error: noise.safetensors: expected a folder of images",
+        ),
+        (&["bench", "light.safetensors", "--seconds", "-1"], 2, "expected 0 to 3600"),
         (&["train"], 2, "unrecognized subcommand 'train'"),
         (&["bench", "light.safetensors", "--batch-sizes", "0"], 2, "0 is not in 1..=65536"),
+        (&["predict", "light.safetensors", "images/0/gray.pgm", "--scale", "0"], 2, "a finite number other than 0"),
+        (&["predict", "light.safetensors", "images/0/gray.pgm", "--scale", "1e39"], 2, "a finite number other than 0"),
+        (&["evaluate", "light.safetensors", "images", "--scale", "nan"], 2, "a finite number other than 0"),
         (&[], 2, "Usage: cornu <COMMAND>"),
     ] {
         let error = fails(&folder, args, code);

@@ -14,11 +14,11 @@ use serde_json::json;
 pub struct Args {
     /// The file of the model
     model: PathBuf,
-    /// How many samples are predicted at a time
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 32, 256], value_parser = clap::value_parser!(u32).range(1..=65536))]
+    /// How many samples are predicted at a time, numbers between commas
+    #[arg(long, value_delimiter = ',', default_value = "1,32,256", value_parser = clap::value_parser!(u32).range(1..=65536))]
     batch_sizes: Vec<u32>,
     /// For how many seconds each batch size is measured
-    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 1.0, value_parser = seconds, allow_negative_numbers = true)]
     seconds: f64,
     /// Print an object of JSON for each batch size
     #[arg(long)]

@@ -16,7 +16,7 @@ pub struct Args {
     /// model shall give.
     data: PathBuf,
     /// What pixels from 0 to 255 are multiplied by [default: 1/255, or 1 if the model begins with a Rescaling]; with .npz, x [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = crate::scale, allow_negative_numbers = true)]
     scale: Option<f64>,
     /// Print one object of JSON
     #[arg(long)]
@@ -45,9 +45,9 @@ pub fn run(args: &Args, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
 }
 
 impl Args {
-    fn data(&self, model: &Model) -> cornu::Result<Data> {
+    fn data(&self, model: &Model) -> Result<Data, Box<dyn Error>> {
         if self.data.extension().is_some_and(|ending| ending == "npz") {
-            return self.npz(model);
+            return Ok(self.npz(model)?);
         }
         let mut input = model.image_input()?;
         if let Some(scale) = self.scale {
@@ -57,6 +57,10 @@ impl Args {
             Some("mnist") => datasets::mnist::load()?,
             Some("fashion_mnist") => datasets::fashion_mnist::load()?,
             Some("cifar10") => datasets::cifar10::load()?,
+            _ if !self.data.is_dir() => {
+                let expected = "a folder of images, a file .npz, or one of mnist, fashion_mnist and cifar10";
+                return Err(format!("{}: expected {expected}", self.data.display()).into());
+            }
             _ => return Ok(Data::Folder(ImageFolder::new(&self.data)?.shuffle(false).image_input(input))),
         };
         Ok(Data::Labels(input.samples(&test.images)?, test.labels))

@@ -36,7 +36,8 @@ enum Command {
     },
     /// Reads a model and writes it in the format that the second name's ending tells
     ///
-    /// The file is written whole or not at all; one that is there is replaced.
+    /// Read are safetensors, Keras's .keras and .h5, and ONNX, whatever their name is; written are .safetensors, .keras and .onnx. The
+    /// file is written whole or not at all; one that is there is replaced.
     Convert {
         /// The file of the model
         input: PathBuf,
@@ -79,5 +80,15 @@ fn run(command: Command, out: &mut impl Write) -> Outcome {
 }
 
 fn report(error: &dyn Error) {
-    eprintln!("error: {error}");
+    // Nobody may be there to read it.
+    let _ = writeln!(io::stderr(), "error: {error}");
+}
+
+/// What pixels are multiplied by.
+fn scale(text: &str) -> Result<f64, String> {
+    let scale: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    match (scale as f32).is_normal() {
+        true => Ok(scale),
+        false => Err("expected a finite number other than 0 in the range of 32 bits".to_owned()),
+    }
 }

@@ -1,12 +1,13 @@
 //! `cornu predict MODEL IMAGE…`
 
 use std::{
+    error::Error,
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use cornu::{Model, Tensor, data::ImageInput, load_model};
+use cornu::{Labels, Model, Tensor, data::ImageInput, load_model};
 use serde_json::json;
 
 use crate::{Outcome, report};
@@ -19,7 +20,7 @@ pub struct Args {
     #[arg(required = true)]
     images: Vec<PathBuf>,
     /// What pixels from 0 to 255 are multiplied by [default: 1/255, or 1 if the model begins with a Rescaling]
-    #[arg(long)]
+    #[arg(long, value_parser = crate::scale, allow_negative_numbers = true)]
     scale: Option<f64>,
     /// Print an object of JSON for each image, with all of the model's outputs
     #[arg(long)]
@@ -41,7 +42,7 @@ pub fn run(args: &Args, out: &mut impl Write) -> Outcome {
                 writeln!(out, "{}\t{class}\t{probability:.4}", image.display())?;
             }
             Err(error) => {
-                report(&error);
+                report(&*error);
                 code = ExitCode::FAILURE;
             }
         }
@@ -57,10 +58,16 @@ struct Prediction {
     outputs: Vec<f32>,
 }
 
-fn predict(model: &Model, input: &ImageInput, image: &Path) -> cornu::Result<Prediction> {
+fn predict(model: &Model, input: &ImageInput, image: &Path) -> Result<Prediction, Box<dyn Error>> {
     let x: Tensor = input.read(image)?;
-    let class = model.predict_classes(&x)?.get(0).expect("a class for the image");
-    let outputs = model.predict(&x)?.into_data();
+    let y = model.predict(&x)?;
+    let class = Labels::of_outputs(&y)?.get(0).expect("a class for the image");
+    let outputs = y.into_data();
+    if let Some(output) = outputs.iter().find(|output| !output.is_finite()) {
+        let message =
+            format!("{}: an output of the model is {output}; look at its weights and at --scale", image.display());
+        return Err(message.into());
+    }
     let probability = match outputs[..] {
         [p] if class == 0 => 1.0 - p,
         [p] => p,

@@ -207,7 +207,7 @@ impl QuantizedModel {
     /// As [`predict`](QuantizedModel::predict), and when the output of a sample is not a vector.
     pub fn predict_classes<'a>(&self, x: impl Into<Input<'a>>) -> Result<Labels> {
         super::check_classes("predict_classes", self.output_shape())?;
-        Ok(super::classes_of(&self.predict(x)?))
+        Labels::of_outputs(&self.predict(x)?)
     }
 
     /// Says what [`evaluate`](QuantizedModel::evaluate) measures. A model that was compiled when it was quantized keeps its loss and its metrics.
