@@ -237,7 +237,7 @@ fn check_header(bytes: &[u8]) -> Result<(), String> {
 }
 
 /// What cornu has written beside the arrays.
-fn metadata(header: &Metadata) -> Option<&String> {
+pub(super) fn metadata(header: &Metadata) -> Option<&String> {
     header.metadata().as_ref()?.get(KEY)
 }
 

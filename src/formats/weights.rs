@@ -6,7 +6,9 @@ use std::{collections::HashSet, path::Path};
 use super::keras;
 use super::{
     archive::{Archive, Array},
-    native, optimizer_state, read,
+    native, optimizer_state,
+    quantized::QUANTIZATION,
+    read,
 };
 use crate::{
     Error, Model, Result, Scalar,
@@ -69,6 +71,9 @@ pub(super) fn of_file<T: Scalar>(model: &Model<T>, bytes: &[u8]) -> Result<Vec<T
         return keras::weights(model, bytes).map_err(|message| format!("{message}; no weight was changed"));
     }
     let (mut archive, others) = Archive::parse_any(bytes)?;
+    if archive.strings.contains_key(QUANTIZATION) {
+        return Err("its weights are quantized; QuantizedModel::load reads it; no weight was changed".to_owned());
+    }
     if let Some((name, reason)) = others.first() {
         return Err(format!("{name}: {reason}; no weight was changed"));
     }

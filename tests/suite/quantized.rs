@@ -189,9 +189,9 @@ fn a_file_gives_the_same_bits() {
         let loaded = QuantizedModel::load(&path).unwrap();
         assert_eq!(loaded.predict(&x).unwrap(), quantized.predict(&x).unwrap(), "{name}");
         assert_eq!(loaded.summary(), quantized.summary());
-        let error = load_model(&path).unwrap_err().to_string();
-        assert!(error.contains("QuantizedModel::load"), "{error}");
-        assert!(model.clone().load_weights(&path).is_err());
+        for error in [load_model(&path).unwrap_err(), model.clone().load_weights(&path).unwrap_err()] {
+            assert!(error.to_string().contains("QuantizedModel::load reads it"), "{error}");
+        }
     }
     models()[0].1.save(&path).unwrap();
     let error = QuantizedModel::load(&path).unwrap_err().to_string();

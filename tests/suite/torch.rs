@@ -285,6 +285,16 @@ fn no_cut_file_is_loaded() {
 }
 
 #[test]
+fn a_file_of_our_own_is_told_from_pytorch_s() {
+    let path = std::env::temp_dir().join(format!("cornu-own-{}.safetensors", std::process::id()));
+    let mut model = dense();
+    model.save(&path).unwrap();
+    let error = model.load_torch(&path).unwrap_err().to_string();
+    fs::remove_file(path).unwrap();
+    assert!(error.contains("it is of cornu and has no weights of PyTorch; load_weights reads it"), "{error}");
+}
+
+#[test]
 fn flipped_bits_are_no_panic() {
     let flip = |bytes: &[u8], bit: usize| {
         let mut bytes = bytes.to_vec();

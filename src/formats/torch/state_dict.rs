@@ -10,7 +10,11 @@ use super::{
 };
 use crate::{
     MAX_RANK, Scalar,
-    formats::{archive::header, dtype::Dtype, entries::Entries},
+    formats::{
+        archive::{header, metadata},
+        dtype::Dtype,
+        entries::Entries,
+    },
 };
 
 /// The tensors of a file of PyTorch, where they lie: none is copied before it is read.
@@ -269,6 +273,9 @@ fn dict_of_weights(tensors: &[Tensor]) -> Result<String, String> {
 /// The tensors of a file of safetensors, in the order of their names, where 10 comes after 9.
 fn of_safetensors(file: &[u8]) -> Result<Vec<Tensor<'_>>, String> {
     let (start, header) = header(file)?;
+    if metadata(&header).is_some() {
+        return Err("it is of cornu and has no weights of PyTorch; load_weights reads it".to_owned());
+    }
     let infos = header.tensors();
     check_count(infos.len())?;
     infos.keys().try_for_each(|name| check_name(name))?;
