@@ -218,8 +218,8 @@ pub(super) fn header(bytes: &[u8]) -> Result<(usize, Metadata), String> {
     };
     if !other.is_empty() {
         return Err(format!(
-            "expected the format safetensors, got {other}; load_model and load_weights read Keras's files, with the feature keras, and \
-             load_torch PyTorch's, with torch"
+            "expected the format safetensors, got {other}; load_model and load_weights read Keras's files, with the feature keras, \
+             load_model also ONNX, with onnx, and load_torch PyTorch's, with torch"
         ));
     }
     check_header(bytes)?;

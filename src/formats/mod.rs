@@ -128,14 +128,13 @@ impl<T: Scalar> Model<T> {
     /// | --- | --- |
     /// | `.safetensors` | the weights by their names in [`layout`](Model::layout) (`dense/kernel`), and if the model is compiled the optimizer's arrays (`optimizer/momentum`: a number for each weight that is trained, in the order of `layout`), in the format [safetensors](https://github.com/huggingface/safetensors). Its metadata has under the key `cornu` an object with the steps and epochs so far, and the layers and how they are trained as JSON in Keras's schema (`architecture`, `compile_config`) |
     /// | `.keras`, with the feature `keras` | what `keras.saving.load_model` of Keras 3 reads, predicts the same with and goes on training: the layers, the weights, how the model is trained and the optimizer's state. In single precision, and without the count of epochs, on which the order of the samples depends |
-    /// | `.onnx` | with the feature `onnx`, what [`predict`](Model::predict) computes, in `f32`, for onnxruntime and others ([ONNX](https://onnx.ai), operators of version 17): from `input: [N, ..]` to `output: [N, ..]`, for any number `N` of samples, with the channels last as in the model. Layers that work in training alone are left out; there are no operators for a layer of your own. A `LayerNormalization` with `rms_scaling` is written for others, but not read back |
+    /// | `.onnx` | with the feature `onnx`, what [`predict`](Model::predict) computes, in `f32`, for onnxruntime and others ([ONNX](https://onnx.ai), operators of version 17): from `input: [N, ..]` to `output: [N, ..]`, for any number `N` of samples, with the channels last as in the model. Layers that work in training alone are left out; there are no operators for a layer of your own. A `LayerNormalization` with `rms_scaling`, more than 2000 layers and names of more than 4 KiB are written for others, but not read back |
     ///
     /// Weights keep their precision where nothing else is said. The [`history`](Model::history) is not written.
     ///
     /// # Errors
-    /// When the ending is another, the file cannot be written, [`load_model`] would not read it (it reads 10,000 layers, and 16 MiB of names and
-    /// arguments), or a layer, a loss, a metric, an optimizer or a schedule of your own does not tell
-    /// its arguments.
+    /// When the ending is another, the file cannot be written, it is none of ONNX and [`load_model`] would not read it (it reads 10,000 layers, and
+    /// 16 MiB of names and arguments), or a layer, a loss, a metric, an optimizer or a schedule of your own does not tell its arguments.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let bytes = match path.extension().and_then(OsStr::to_str) {

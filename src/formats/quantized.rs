@@ -51,7 +51,8 @@ impl QuantizedModel {
     /// ```
     ///
     /// # Errors
-    /// When the file cannot be written, or a layer of your own does not tell its arguments.
+    /// When the file cannot be written, it could not be read (10,000 layers, and 16 MiB of names and arguments, can), or a layer of your own
+    /// does not tell its arguments.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let bytes = self.bytes()?;
         atomic::replace(path.as_ref(), |file| file.write_all(&bytes))

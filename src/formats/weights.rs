@@ -33,7 +33,7 @@ impl<T: Scalar> Model<T> {
     /// ```
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, or the names have so many bytes (16 MiB) that it could not be read.
     pub fn save_weights(&self, path: impl AsRef<Path>) -> Result<()> {
         let mut archive = Archive::default();
         add_weights(self, &mut archive);

@@ -157,7 +157,7 @@ fn an_optimizer_that_scales_the_loss_has_another_in_it() {
     assert_eq!((state.steps, state.learning_rate), (2, Some(0.25)));
     let names: Vec<_> = state.arrays.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["momentum", "velocity"]);
-    assert!(state.arrays[1].1.iter().all(|&velocity| velocity >= 0.0));
+    assert!(state.arrays[1].1.iter().all(|&velocity| velocity > 0.0));
 }
 
 #[test]

@@ -249,7 +249,7 @@ fn files_that_are_refused_say_how_to_write_others() {
         ("tensor.pt", "it holds a tensor, expected a state_dict"),
         ("old.pt", "PyTorch before 1.6; write it again"),
         ("expanded.pt", "tensor.clone()"),
-        ("whole_numbers.pt", "expected floating-point numbers: save those of model.float()"),
+        ("whole_numbers.pt", "expected floating-point numbers: save it as tensor.float()"),
         ("reference.npz", "it has no data.pkl"),
     ] {
         let error = refused(dense(), file, &TorchMapping::new());

@@ -259,9 +259,9 @@ mod tests {
     #[test]
     fn long_names_of_values() {
         let relu = |name: &str| vec![node("Relu", &["x"], name), node("Relu", &[name], "y")];
-        assert!(read(&file(&[4], relu(&"a".repeat(1024)), &[1])).is_ok());
-        let error = message(&[4], relu(&"a".repeat(1025)), &[1]);
-        assert_eq!(error, "node 0: the name of a value has 1025 bytes, and may have 1024");
+        assert!(read(&file(&[4], relu(&"a".repeat(4096)), &[1])).is_ok());
+        let error = message(&[4], relu(&"a".repeat(4097)), &[1]);
+        assert_eq!(error, "node 0: the name of a value has 4097 bytes, and may have 4096");
     }
 
     #[test]

@@ -43,7 +43,7 @@ const LONGEST_ACTIVATION: usize = 12;
 const LAYER_NORMALIZATION: i64 = 17;
 
 /// The longest name of a value, in bytes. To compute the shapes that nodes ask for, names are looked up again and again.
-const MAX_NAME: usize = 1 << 10;
+const MAX_NAME: usize = 4 << 10;
 
 impl<'a> Reader<'a> {
     pub fn new(file: &'a ModelProto) -> Result<Self, String> {

@@ -111,7 +111,7 @@ fn node(operator: &str, operation: &Operation, inputs: &[Constant]) -> Option<Co
             let result = match operator {
                 "Add" => a + b,
                 "Mul" => a * b,
-                _ if b > 0.0 => a.rem_euclid(b),
+                _ if b > 0.0 && operation.int("fmod", 0) == 0 => a.rem_euclid(b),
                 _ => return None,
             };
             let batch = BATCH as f64;

@@ -99,8 +99,8 @@ impl Tensor<'_> {
     pub fn values<T: Scalar>(&self) -> Result<Vec<T>, String> {
         if !matches!(self.dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64) {
             return Err(format!(
-                "{} has numbers of type {:?}, expected floating-point numbers: save those of model.float() in Python, or leave \
-                 the tensor out of the file",
+                "{} has numbers of type {:?}, expected floating-point numbers: save it as tensor.float() in Python, or leave it \
+                 out of the file",
                 self.name, self.dtype
             ));
         }

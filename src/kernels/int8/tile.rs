@@ -56,7 +56,7 @@ pub struct Tile {
 ///
 /// # Safety
 /// For each row and each step, [`GROUP`] bytes must be readable at the start of the row in `a` plus the step's offset; for each step, `panel` must
-/// be readable for [`STEP`] bytes from those of the step on; `init` must be for [`NR`] numbers; `sums` must be readable and writable for [`NR`] numbers for each row, and overlap nothing
+/// be readable for [`STEP`] bytes from those of the step on; `init` must be readable for [`NR`] numbers; `sums` must be readable and writable for [`NR`] numbers for each row, and overlap nothing
 /// else. The CPU must have the features of the kernel.
 pub type ColumnFn = unsafe fn(
     rows: usize,

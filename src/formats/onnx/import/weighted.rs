@@ -10,11 +10,13 @@ impl Import<'_> {
         if node.int("transA", 0) != 0 || self.plan.sample.len() != 1 {
             return Err(format!("expected samples of one dimension, got {:?}", self.plan.sample_in_file()));
         }
-        let kernel = node.constant(1)?;
+        let mut kernel = node.constant(1)?;
         if kernel.dims.len() != 2 {
             return Err(format!("expected a matrix, got dimensions {:?}", kernel.dims));
         }
-        let kernel = if node.int("transB", 0) != 0 { kernel.permuted(&[1, 0]) } else { kernel };
+        if node.int("transB", 0) != 0 {
+            kernel = kernel.permuted(&[1, 0]);
+        }
         let bias = node.optional_constant(2)?.map(|bias| scaled(bias, node.float("beta", 1.0)));
         self.dense(scaled(kernel, node.float("alpha", 1.0)), bias)
     }
