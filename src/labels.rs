@@ -36,8 +36,8 @@ enum Store {
 
 impl Labels {
     /// The classes that outputs of a model, `[n, classes]`, tell, as [`predict_classes`](crate::Model::predict_classes) gives them: the
-    /// index of the largest output of each sample, or, for a single output, whether it is above 0.5. For those who need both
-    /// outputs and classes.
+    /// index of the largest output of each sample, or, for a single output, whether it is above 0.5. Of outputs
+    /// with a NaN, its index is taken, as by [`argmax`](Tensor::argmax). For those who need both outputs and classes.
     ///
     /// ```
     /// use cornu::{Labels, Tensor};

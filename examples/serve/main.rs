@@ -64,7 +64,7 @@ struct Limits {
     /// Bytes of a PNG once it is decoded
     #[arg(long, default_value_t = 32 << 20, value_parser = count())]
     decoded: usize,
-    /// Seconds for the header of a request, for its body, for decoding, for the model, and for the client to take the answer
+    /// Seconds for the header of a request, for its body, for decoding, for the model, for the client to take the answer, and for the end
     #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
     patience: Duration,
     /// Seconds after which a connection ends with its next answer, so that those who wait get their turn

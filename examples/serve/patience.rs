@@ -38,7 +38,7 @@ struct End {
 pub const REST: usize = 16 << 20;
 
 /// How long nothing may come after a shutdown.
-const QUIET: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_secs(2);
 
 impl<S> Patience<S> {
     pub fn new(stream: S, time: Duration) -> Self {

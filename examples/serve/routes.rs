@@ -39,7 +39,7 @@ pub struct App {
     batcher: Batcher,
     input: Shape,
     output: Shape,
-    /// Whether all weights are numbers; then it is what comes that makes an answer NaN or infinite.
+    /// Whether all weights are numbers. If not, no answer will be.
     finite: bool,
     /// How the model takes images, if it does.
     images: cornu::Result<ImageInput>,
@@ -135,6 +135,7 @@ async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let kind = parts.headers.get(CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap_or("?"));
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     // As TensorFlow Serving does, what is not said to be an image is taken for JSON.
+    let is_image = kind.starts_with("image/");
     let samples = match kind.strip_prefix("image/") {
         None => {
             let body = app.body(&parts.headers, body).await?;
@@ -164,10 +165,13 @@ async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Respon
         Refusal::Failed(message) => failed(format!("the model failed: {message}")),
     })?;
     let json = predictions(&answers).map_err(|message| match app.finite {
-        true => {
-            Failure::new(StatusCode::BAD_REQUEST, format!("{message}: the instance's numbers are too large for it"))
-        }
         false => failed(format!("{message}, and so have its weights")),
+        // No pixel is.
+        true if is_image => failed(format!("{message}: its weights are too large")),
+        true => {
+            let message = format!("{message}: the instance's numbers are too large for it, or its weights are");
+            Failure::new(StatusCode::BAD_REQUEST, message)
+        }
     })?;
     Ok(answer(StatusCode::OK, json))
 }

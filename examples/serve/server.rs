@@ -10,9 +10,11 @@ use std::{
 
 use axum::{
     Router,
-    http::{HeaderValue, header::CONNECTION},
+    http::{HeaderValue, StatusCode, Version, header::CONNECTION},
 };
 use hyper::{
+    Request,
+    body::{Body, Incoming},
     server::conn::http1,
     service::{Service, service_fn},
 };
@@ -41,7 +43,7 @@ const HEADER: usize = 16 << 10;
 /// How many phases of a connection have the [patience](crate::Limits::patience) each: header, body, decoding, model, answer, end.
 const PHASES: u32 = 6;
 
-/// How many connections are taken at the stop that wait for it in the operating system, which keeps as many.
+/// How many of the connections that wait in the operating system are taken at the stop. It keeps fewer.
 const WAITING: usize = 1024;
 
 /// Serves until `stop` is there and all that was asked is answered.
@@ -99,7 +101,10 @@ impl Server {
                 Ok(stream) => TcpStream::from_std(stream).map_or((), |stream| self.spawn(stream, None)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // This client has gone, the next may be there.
-                Err(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    return tell(io::stderr(), format_args!("accept: {error}; those who wait are not answered"));
+                }
             }
         }
     }
@@ -112,13 +117,19 @@ impl Server {
         let stream = TokioIo::new(Patience::new(stream, patience));
         let (app, begin) = (self.app.clone(), Instant::now());
         let router = TowerToHyperService::new(self.router.clone());
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (version, has_body) = (request.version(), !request.body().is_end_stream());
             let (app, answer) = (app.clone(), router.call(request));
             async move {
                 let mut answer = answer.await?;
+                let unread = has_body && leaves_the_body(answer.status());
                 // So told, no client sends another request, which would be lost.
-                if app.stopping.load(Ordering::SeqCst) || begin.elapsed() >= app.limits.life {
+                if unread || app.stopping.load(Ordering::SeqCst) || begin.elapsed() >= app.limits.life {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                    if version == Version::HTTP_10 {
+                        // Or hyper would add keep-alive for those who asked for it.
+                        *answer.version_mut() = version;
+                    }
                 }
                 Ok::<_, Infallible>(answer)
             }
@@ -126,6 +137,8 @@ impl Server {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(patience)
+            // Who has asked all may say so, and still wants the answer.
+            .half_close(true)
             .max_buf_size(HEADER)
             .serve_connection(stream, service);
         let connection = self.connections.watch(connection);
@@ -135,6 +148,18 @@ impl Server {
             drop(slot);
         });
     }
+}
+
+/// Whether it is the status of an answer that need not have read what was sent. hyper then ends the connection.
+fn leaves_the_body(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+    )
 }
 
 /// There when the process is told to stop, by SIGINT or SIGTERM; the second time, it ends at once.

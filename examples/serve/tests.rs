@@ -190,12 +190,47 @@ fn a_refused_body_is_read_so_that_the_answer_arrives() {
     server.works();
 }
 
+/// What a client sent after such a body would be lost.
+#[test]
+fn a_refused_body_is_the_last_thing_on_its_connection() {
+    let server = start(limits());
+    for version in ["1.0\r\nconnection: keep-alive", "1.1"] {
+        let mut stream = server.connect();
+        let request = format!("POST /metrics HTTP/{version}\r\nhost: here\r\ncontent-length: 9\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("\r\nconnection: close\r\n") && !answer.contains("keep-alive"), "{answer}");
+    }
+}
+
 #[test]
 fn a_model_whose_weights_are_broken_is_at_fault() {
     let mut broken = model();
     broken.set_weights(&[Tensor::full([4, 2], f32::NAN), Tensor::zeros([2])]).unwrap();
     let server = start_with(broken, limits());
     refused(server.predict("{\"instances\": [[1, 2, 3, 4]]}"), 500, "has a NaN, and so have its weights");
+
+    let mut diverged = model();
+    diverged.set_weights(&[Tensor::full([4, 2], 3e38), Tensor::zeros([2])]).unwrap();
+    let server = start_with(diverged, limits());
+    let white = image::GrayImage::from_pixel(2, 2, image::Luma([255]));
+    refused(server.png(&encoded(white)), 500, "has a inf: its weights are too large");
+    refused(server.predict("{\"instances\": [[1, 2, 3, 4]]}"), 400, "too large for it, or its weights are");
+}
+
+#[test]
+fn who_has_asked_all_is_answered() {
+    let server = start(limits());
+    let body = "{\"instances\": [[1, 2, 3, 4]]}";
+    for _ in 0..20 {
+        let mut stream = server.connect();
+        let head = format!("POST /predict HTTP/1.1\r\nhost: here\r\ncontent-length: {}\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(answer(&mut stream).0, 200);
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "and the connection ends");
+    }
 }
 
 #[test]
@@ -233,9 +268,9 @@ fn connections_beyond_the_limit_wait() {
 #[test]
 fn who_never_leaves_is_told_to() {
     let server = start(Limits { connections: 1, life: Duration::from_millis(300), ..limits() });
+    let start = Instant::now();
     let (mut first, mut second) = (server.connect(), server.connect());
     second.write_all(HEALTH).unwrap();
-    let start = Instant::now();
     let mut buffer = [0; 1024];
     while start.elapsed() < Duration::from_secs(10) {
         first.write_all(HEALTH).unwrap();

@@ -94,6 +94,7 @@ fn parse(mut source: Unpacked) -> Result<Tensor<u8>> {
 /// new one is complete.
 ///
 /// What is so uniform that [`read`] would refuse what it is packed into (more than 16 MiB in a 200th) is put into the gzip file unpacked.
+/// To see that, what was packed is read once, which takes the memory of the tensor again.
 ///
 /// # Errors
 /// [`Error::Argument`] when the tensor is a scalar or empty, or a dimension does not fit into 32 bits; [`Error::Io`]
