@@ -135,8 +135,8 @@ async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let kind = parts.headers.get(CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap_or("?"));
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     // As TensorFlow Serving does, what is not said to be an image is taken for JSON.
-    let is_image = kind.starts_with("image/");
-    let samples = match kind.strip_prefix("image/") {
+    let image = kind.strip_prefix("image/");
+    let samples = match image {
         None => {
             let body = app.body(&parts.headers, body).await?;
             let bad_request = |message| Failure::new(StatusCode::BAD_REQUEST, message);
@@ -167,7 +167,7 @@ async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let json = predictions(&answers).map_err(|message| match app.finite {
         false => failed(format!("{message}, and so have its weights")),
         // No pixel is.
-        true if is_image => failed(format!("{message}: its weights are too large")),
+        true if image.is_some() => failed(format!("{message}: its weights are too large")),
         true => {
             let message = format!("{message}: the instance's numbers are too large for it, or its weights are");
             Failure::new(StatusCode::BAD_REQUEST, message)

@@ -222,15 +222,14 @@ fn file_name(path: &Path) -> Cow<'_, str> {
 /// Adds the images of a class. Links to folders are not followed: they may lead around in a circle.
 fn add_images(folder: &Path, class: u32, files: &mut Vec<ImageFile>) -> Result<()> {
     for path in entries(folder)? {
-        if path.is_dir() {
-            if !path.is_symlink() {
-                add_images(&path, class, files)?;
-            }
-        } else if path.extension().is_some_and(|name| EXTENSIONS.iter().any(|image| name.eq_ignore_ascii_case(image))) {
+        let is_image =
+            path.extension().is_some_and(|name| EXTENSIONS.iter().any(|image| name.eq_ignore_ascii_case(image)));
+        match fs::metadata(&path) {
+            Ok(what) if what.is_dir() && !path.is_symlink() => add_images(&path, class, files)?,
             // A link to a file is one; a pipe would be waited for without end.
-            if fs::metadata(&path).map_err(|error| Error::io(&path, error))?.is_file() {
-                files.push(ImageFile { path, class });
-            }
+            Ok(what) if is_image && what.is_file() => files.push(ImageFile { path, class }),
+            Err(error) if is_image => return Err(Error::io(&path, error)),
+            _ => {}
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! [`ImageInput`]: an image of any size as the numbers that a model takes.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{Cursor, Read},
     path::Path,
 };
@@ -151,11 +151,11 @@ impl ImageInput {
     pub(super) fn read_into<T: Scalar>(&self, path: &Path, to: &mut [T]) -> Result<()> {
         let io = |error| Error::io(path, error);
         let format = |message| Error::format(path, message);
-        if fs::metadata(path).map_err(io)?.len() > self.max_bytes {
+        let (mut bytes, file) = (Vec::new(), File::open(path).map_err(io)?);
+        if file.metadata().map_err(io)?.len() > self.max_bytes {
             return Err(format(self.too_large()));
         }
         // What the system says of a size is not so for a device, or for a file that grows.
-        let (mut bytes, file) = (Vec::new(), File::open(path).map_err(io)?);
         file.take(self.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
         self.decode_into(&bytes, to).map_err(format)
     }

@@ -11,6 +11,7 @@ use std::{
 use safetensors::{Dtype, SafeTensors, View, tensor::Metadata};
 use serde_json::{Map, Value};
 
+use super::{HDF5, ZIP};
 use crate::{Error, Result, Scalar, Shape, atomic, config::shortened};
 
 /// Named arrays and strings. As a file they are in the format [safetensors](https://github.com/huggingface/safetensors): the strings, the
@@ -211,12 +212,12 @@ impl Archive {
 /// where the file does.
 pub(super) fn header(bytes: &[u8]) -> Result<(usize, Metadata), String> {
     let other = match bytes {
-        [b'P', b'K', 3, 4, ..] => "a zip, as .keras and the files of PyTorch are",
-        [0x89, b'H', b'D', b'F', ..] => "HDF5, as Keras's .h5 is",
-        [_, _, _, _, _, _, _, _, first, ..] if *first != b'{' => "another",
-        _ => "",
+        bytes if bytes.starts_with(ZIP) => Some("a zip, as .keras and the files of PyTorch are"),
+        bytes if bytes.starts_with(HDF5) => Some("HDF5, as Keras's .h5 is"),
+        [_, _, _, _, _, _, _, _, first, ..] if *first != b'{' => Some("another"),
+        _ => None,
     };
-    if !other.is_empty() {
+    if let Some(other) = other {
         return Err(format!(
             "expected the format safetensors, got {other}; load_model and load_weights read Keras's files, with the feature keras, \
              load_model also ONNX, with onnx, and load_torch PyTorch's, with torch"

@@ -1,5 +1,6 @@
 //! What the fuzz targets in `fuzz/` call: a function for each reader, which takes any bytes and must come back. No part of the library.
 
+use super::HDF5;
 use crate::{
     Model, QuantizedModel, Sequential, Shape, Tensor,
     config::Registry,
@@ -58,7 +59,7 @@ pub fn keras(bytes: &[u8]) {
 
 /// The same, always taken for HDF5.
 pub fn hdf5(bytes: &[u8]) {
-    keras(&[b"\x89HDF\r\n\x1a\n", bytes].concat());
+    keras(&[HDF5, bytes].concat());
 }
 
 /// Models of integers, which answer where that is little work.

@@ -26,6 +26,8 @@ pub mod numpy;
 #[cfg(feature = "onnx")]
 mod onnx;
 pub(crate) mod optimizer_state;
+#[cfg(test)]
+mod own;
 mod quantized;
 #[cfg(feature = "torch")]
 pub mod torch;
@@ -37,6 +39,12 @@ pub use by_name::LoadReport;
 pub(crate) use quantized::LayerWeights;
 
 use crate::{Error, Model, Result, Scalar, atomic, config::Registry};
+
+/// How a zip begins.
+const ZIP: &[u8] = b"PK\x03\x04";
+
+/// How a file of HDF5 begins.
+const HDF5: &[u8] = b"\x89HDF\r\n\x1a\n";
 
 /// Reads a model with its weights and, if the file has them, how it is trained and where its training stands: [`fit`](Model::fit) goes on
 /// from there. The format is told by what is in the file, not by its name: those of [`Model::save`], and with the feature `keras` also Keras's `.h5`.

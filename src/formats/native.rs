@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{archive::Archive, optimizer_state, quantized::QUANTIZATION, weights};
+use super::{archive::Archive, optimizer_state, quantized, weights};
 use crate::{Error, Model, Result, Scalar, Sequential, config::Registry};
 
 /// The strings of the archive.
@@ -28,9 +28,7 @@ pub(super) fn bytes<T: Scalar>(model: &Model<T>) -> Result<Vec<u8>> {
 /// The model in such a file.
 pub(super) fn parse<T: Scalar>(bytes: &[u8], registry: &Registry) -> Result<Model<T>, String> {
     let archive = Archive::parse(bytes)?;
-    if archive.strings.contains_key(QUANTIZATION) {
-        return Err("its weights are quantized; QuantizedModel::load reads it".to_owned());
-    }
+    quantized::refuse(&archive)?;
     let Some(architecture) = archive.strings.get(ARCHITECTURE) else {
         return Err(
             "it holds weights, but not the layers they belong to; build the model and call load_weights".to_owned()
@@ -62,7 +60,10 @@ pub(super) fn json(name: &str, text: &str) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{formats::archive::Array, prelude::*};
+    use crate::{
+        formats::{archive::Array, own::Own},
+        prelude::*,
+    };
 
     /// The error of a file in which something is changed, but not its checksum.
     fn error(change: impl FnOnce(&mut Archive)) -> String {
@@ -131,32 +132,7 @@ mod tests {
 
     #[test]
     fn a_weight_with_the_name_of_an_array_of_the_optimizer_is_an_error() {
-        #[derive(Clone, Debug)]
-        struct Own;
-        impl LayerConfig for Own {
-            type Built = BuiltOwn;
-
-            fn class_name(&self) -> &'static str {
-                "Own"
-            }
-
-            fn arguments(&mut self, _: &mut crate::config::Arguments) {}
-
-            fn build(&self, cx: &mut Build) -> Result<(BuiltOwn, Shape)> {
-                cx.weight("momentum", [1], Initializer::Zeros)?;
-                Ok((BuiltOwn, cx.input()))
-            }
-        }
-        #[derive(Debug)]
-        struct BuiltOwn;
-        impl Layer for BuiltOwn {
-            type Work<T: Scalar> = ();
-
-            fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), _: View<T>, _: ViewMut<T>) {}
-
-            fn backward<T: Scalar>(&self, _: &mut Backward<T>, _: &mut (), _: Taped<T>, _: Option<ViewMut<T>>) {}
-        }
-        let plan = Sequential::new([4]).add(Own.named("optimizer"));
+        let plan = Sequential::new([4]).add(Own(&[("momentum", 1)]).named("optimizer"));
         let model = plan.compile(Adam::default(), MeanSquaredError, []).unwrap();
         let error = bytes(&model).unwrap_err().to_string();
         assert!(error.contains("a weight is called optimizer/momentum"), "{error}");

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The string of the archive that tells the file from that of [`Model::save`](crate::Model::save), and what it says.
-pub(super) const QUANTIZATION: &str = "quantization";
+const QUANTIZATION: &str = "quantization";
 const INT8: &str = "int8";
 
 /// What a layer that computes in integers has, behind its name and a slash.
@@ -136,6 +136,14 @@ fn shorten(architecture: &mut Value, integers: &HashSet<&str>) {
         let endings = ["_initializer", "_regularizer", "_constraint", "data_format"];
         let is_idle = |key: &str| in_integers && endings.iter().any(|ending| key.ends_with(ending));
         keep(config, &|key| !["trainable", "dtype"].contains(&key) && !is_idle(key));
+    }
+}
+
+/// An error for who reads weights in numbers, if the archive has others.
+pub(super) fn refuse(archive: &Archive) -> Result<(), String> {
+    match archive.strings.contains_key(QUANTIZATION) {
+        true => Err("its weights are quantized; QuantizedModel::load reads it".to_owned()),
+        false => Ok(()),
     }
 }
 

@@ -6,9 +6,7 @@ use std::{collections::HashSet, path::Path};
 use super::keras;
 use super::{
     archive::{Archive, Array},
-    native, optimizer_state,
-    quantized::QUANTIZATION,
-    read,
+    native, optimizer_state, quantized, read,
 };
 use crate::{
     Error, Model, Result, Scalar,
@@ -71,9 +69,7 @@ pub(super) fn of_file<T: Scalar>(model: &Model<T>, bytes: &[u8]) -> Result<Vec<T
         return keras::weights(model, bytes).map_err(|message| format!("{message}; no weight was changed"));
     }
     let (mut archive, others) = Archive::parse_any(bytes)?;
-    if archive.strings.contains_key(QUANTIZATION) {
-        return Err("its weights are quantized; QuantizedModel::load reads it; no weight was changed".to_owned());
-    }
+    quantized::refuse(&archive).map_err(|message| format!("{message}; no weight was changed"))?;
     if let Some((name, reason)) = others.first() {
         return Err(format!("{name}: {reason}; no weight was changed"));
     }

@@ -247,7 +247,7 @@ impl Tensor<u8> {
 
     /// As [`scaled`](Tensor::scaled), for either type of numbers.
     pub fn scaled_as<T: Scalar>(&self, scale: T) -> Tensor<T> {
-        self.map(|x| T::of(x.into()) * scale)
+        self.view().scaled_as(scale)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::{Bound, Index, Range, RangeBounds};
 
 use super::Tensor;
-use crate::{Error, Result, Shape};
+use crate::{Error, Result, Scalar, Shape};
 
 /// A borrowed, contiguous, row-major array: a tensor, or some of its samples.
 #[derive(PartialEq)]
@@ -101,7 +101,12 @@ impl View<'_, u8> {
     /// # Ok::<(), cornu::Error>(())
     /// ```
     pub fn scaled(&self, scale: f32) -> Tensor {
-        Tensor { shape: self.shape, data: self.data.iter().map(|&x| f32::from(x) * scale).collect() }
+        self.scaled_as(scale)
+    }
+
+    /// As [`scaled`](View::scaled), for either type of numbers.
+    pub fn scaled_as<T: Scalar>(&self, scale: T) -> Tensor<T> {
+        Tensor { shape: self.shape, data: self.data.iter().map(|&x| T::of(x.into()) * scale).collect() }
     }
 }
 

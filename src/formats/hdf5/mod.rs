@@ -22,9 +22,7 @@ pub(crate) use self::{
     value::Dataset,
     write::{Numbers, write},
 };
-
-/// How each file begins.
-pub(crate) const MAGIC: &[u8; 8] = b"\x89HDF\r\n\x1a\n";
+use super::HDF5;
 
 /// A file that is being read.
 ///
@@ -53,10 +51,10 @@ impl<'a> File<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
         let allowance = Cell::new(bytes.len().saturating_mul(8).saturating_add(1 << 16));
         let mut file = File { bytes, allowance, root: 0 };
-        if !bytes.starts_with(MAGIC) {
+        if !bytes.starts_with(HDF5) {
             return Err("it does not begin as a file in the format HDF5 does".to_owned());
         }
-        let mut cursor = file.rest(MAGIC.len())?;
+        let mut cursor = file.rest(HDF5.len())?;
         let version = cursor.u8()?;
         match version {
             0 | 1 => _ = cursor.take(4)?,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{MAGIC, header::kind};
+use super::header::kind;
+use crate::formats::HDF5;
 
 /// The numbers of a dataset.
 pub(crate) enum Numbers {
@@ -47,7 +48,7 @@ pub(crate) fn write(objects: &[(String, Vec<usize>, Numbers)]) -> Result<Vec<u8>
     let root = Node::Group(root).write("/", &mut file)?;
     let end = (file.len() as u64).to_le_bytes();
     let superblock: [&[u8]; 9] = [
-        MAGIC,
+        HDF5,
         // The versions of its parts, the bytes of an offset and of a length.
         &[0, 0, 0, 0, 0, 8, 8, 0],
         // How large the nodes of old groups would be, and flags.

@@ -11,6 +11,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
 use self::variables::{Counter, Layer, Variables, params};
 use super::{
+    HDF5, ZIP,
     entries::Entries,
     hdf5::{self, File, Group, Numbers},
 };
@@ -24,12 +25,9 @@ const WEIGHTS: &str = "model.weights.h5";
 /// The longest JSON, in bytes; a layer takes a thousand. It takes many times as much memory once it is read.
 const MAX_CONFIG: u64 = 16 << 20;
 
-/// How a zip begins.
-const ZIP: &[u8] = b"PK\x03\x04";
-
 /// Whether a file is one of Keras's.
 pub(super) fn is(bytes: &[u8]) -> bool {
-    bytes.starts_with(ZIP) || bytes.starts_with(hdf5::MAGIC)
+    bytes.starts_with(ZIP) || bytes.starts_with(HDF5)
 }
 
 /// The model in a `.keras` or `.h5` file.

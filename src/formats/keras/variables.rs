@@ -201,51 +201,19 @@ impl Counter {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{
-        Shape,
-        config::{Arguments, Registry},
-        formats::keras,
+        config::Registry,
+        formats::{keras, own::Own},
         prelude::*,
     };
 
-    /// A layer of a user's whose weights have names with a `/`.
-    #[derive(Clone, Debug)]
-    struct Own;
-
-    impl LayerConfig for Own {
-        type Built = BuiltOwn;
-
-        fn class_name(&self) -> &'static str {
-            "Own"
-        }
-
-        fn arguments(&mut self, _: &mut Arguments) {}
-
-        fn build(&self, cx: &mut Build) -> crate::Result<(BuiltOwn, Shape)> {
-            cx.weight("block/first/kernel", [2], Initializer::Ones)?;
-            cx.weight("block/bias", [3], Initializer::Zeros)?;
-            Ok((BuiltOwn, cx.input()))
-        }
-    }
-
-    #[derive(Debug)]
-    struct BuiltOwn;
-
-    impl crate::prelude::Layer for BuiltOwn {
-        type Work<T: Scalar> = ();
-
-        fn forward<T: Scalar>(&self, _: &mut Forward<T>, _: &mut (), _: View<T>, _: ViewMut<T>) {}
-
-        fn backward<T: Scalar>(&self, _: &mut Backward<T>, _: &mut (), _: Taped<T>, _: Option<ViewMut<T>>) {}
-    }
-
     #[test]
     fn names_of_weights_may_have_a_slash() {
-        let plan = Sequential::new([4]).add(Dense::new(2)).add(Own).add(Dense::new(2));
+        let own = Own(&[("block/first/kernel", 2), ("block/bias", 3)]);
+        let plan = Sequential::new([4]).add(Dense::new(2)).add(own.clone()).add(Dense::new(2));
         let model = plan.seed(1).build().unwrap();
         let bytes = keras::bytes(&model).unwrap();
-        let again: Model = keras::parse(&bytes, &Registry::default().with(Own)).unwrap();
+        let again: Model = keras::parse(&bytes, &Registry::default().with(own)).unwrap();
         assert_eq!(again.params(), model.params());
         assert_eq!(keras::weights(&again, &bytes).unwrap(), model.params());
     }
